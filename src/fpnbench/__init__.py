@@ -1,0 +1,1 @@
+"""Compare search spaces for feature pyramids against search algorithms."""

@@ -1,0 +1,1 @@
+"""Detectors: backbone, pyramid, predictor, assignment and losses."""

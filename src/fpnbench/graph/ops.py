@@ -1,0 +1,150 @@
+"""Primitive operations: frozen values that know their output shape, MACs and parameters.
+
+Shapes are (channels, height, width). A pyramid level `l` has stride 2**l; the sizes of all levels are fixed by the
+image (`LevelSizes`), so that odd sizes come out as the sources pad them ("SAME": divide and round up).
+MACs are those of convolutions only, as in the papers' tables (facts 3.2); parameters are the trainable ones.
+The module that runs an op stands in `fpnbench.detect.pyramid`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Shape = tuple[int, int, int]
+"""(channels, height, width)."""
+LevelSizes = Callable[[int], tuple[int, int]]
+"""Height and width of a pyramid level."""
+Activation = Literal["none", "relu", "relu6"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Output shape, MACs per image and trainable parameters of one op at its place."""
+
+    shape: Shape
+    macs: int
+    params: int
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Backbone feature map C`level`; takes no inputs, its shape is given by the backbone."""
+
+    level: int
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost; `inputs` holds the backbone's own shape."""
+        return Cost(inputs[0], 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """Activation, then a `kernel` x `kernel` convolution to `width` channels (stride 1, same size), then batch norm.
+
+    NAS-FPN's ReLU-conv-BN is `Conv(width, 3, "relu", bias=True)`, MnasFPN's expansion `Conv(F, 1, "none", bias=False)`.
+    """
+
+    width: int
+    kernel: int
+    activation: Activation
+    bias: bool
+    norm: bool = True
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost on one input."""
+        channels, height, width = inputs[0]
+        weights = channels * self.width * self.kernel**2
+        params = weights + self.bias * self.width + self.norm * 2 * self.width
+        return Cost((self.width, height, width), weights * height * width, params)
+
+
+@dataclass(frozen=True, slots=True)
+class SepConv:
+    """Activation, depthwise `kernel` x `kernel`, pointwise to `width` channels, then one batch norm.
+
+    The depthwise part has neither bias nor norm of its own (slim's separable_conv2d, facts 2.2).
+    """
+
+    width: int
+    kernel: int
+    activation: Activation
+    bias: bool
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost on one input."""
+        channels, height, width = inputs[0]
+        weights = channels * self.kernel**2 + channels * self.width
+        params = weights + self.bias * self.width + 2 * self.width
+        return Cost((self.width, height, width), weights * height * width, params)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """1x1 convolution and batch norm to `width` channels where the input has another number, else nothing.
+
+    Source: facts 1.2 (tensorflow/tpu resamples channels only if they differ).
+    """
+
+    width: int
+    bias: bool
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost on one input."""
+        if inputs[0][0] == self.width:
+            return Cost(inputs[0], 0, 0)
+        return Conv(self.width, 1, "none", self.bias).cost(inputs, sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Resample:
+    """Bring a feature of level `source` to the size of level `target`: max-pool down, nearest up.
+
+    Attributes:
+        source: level of the input.
+        target: level of the output, never equal to `source`.
+        kernel: pooling window downwards; 0 means as large as the stride (NAS-FPN), MnasFPN's code has 3. Always 0 upwards.
+    """
+
+    source: int
+    target: int
+    kernel: int = 0
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost on one input."""
+        return Cost((inputs[0][0], *sizes(self.target)), 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Sum of two or more features of one shape."""
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost; the inputs have one shape."""
+        return Cost(inputs[0], 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalPool:
+    """Global-pooling attention of (coarse, fine): `coarse + fine * sigmoid(max over H, W of coarse)`, per channel.
+
+    Source: NAS-FPN Fig. 4 and released code (facts 0.1). MnasFPN's SE is this op on F-channel maps: our reading.
+    """
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost; the inputs have one shape."""
+        return Cost(inputs[0], 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """(x, skip): `x + skip` where both have the same shape, else `x` (MnasFPN's cell-wide residual, facts 2.2)."""
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost of (x, skip)."""
+        return Cost(inputs[0], 0, 0)
+
+
+Op = Input | Conv | SepConv | Project | Resample | Sum | GlobalPool | Residual
+OPS: tuple[type[Op], ...] = (Input, Conv, SepConv, Project, Resample, Sum, GlobalPool, Residual)
+COMMUTATIVE = (Sum,)
+"""Ops whose operands have no order."""

@@ -1,0 +1,51 @@
+"""The two interfaces that meet in the middle: a space makes genotypes, an evaluator scores them."""
+
+from typing import Protocol
+
+from fpnbench.graph.decision import Choices, Decision
+from fpnbench.graph.genotype import Genotype
+from fpnbench.graph.score import Score
+
+
+class Space(Protocol):
+    """A search space: decisions, and how a choice vector becomes a network. Knows its paper and nothing else."""
+
+    name: str
+    decisions: tuple[Decision, ...]
+
+    def decode(self, choices: Choices) -> Genotype:
+        """Build the network of a choice vector; every vector of the product space decodes.
+
+        Raises:
+            UserError: a vector of the wrong length or out of range.
+        """
+        ...
+
+
+class Evaluator(Protocol):
+    """Scores networks. The score depends on the genotype's key, `epochs` and `seed` alone.
+
+    Attributes:
+        benchmark: id of everything that decides a score but genotype, epochs and seed; scores of different benchmarks
+            are never compared.
+        epochs: the fidelity used when a proposal names none.
+        seed: the evaluator's own seed, independent of the searcher's.
+        levels: outputs that are read, as far as a genotype has them; others are dropped before it is made canonical.
+    """
+
+    benchmark: str
+    epochs: int
+    seed: int
+    levels: tuple[int, ...]
+
+    def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
+        """Score one canonical genotype.
+
+        Raises:
+            EvaluationError: the network could not be scored (loss is NaN, ...); the trial fails, the search goes on.
+        """
+        ...
+
+
+class EvaluationError(RuntimeError):
+    """One network could not be scored; says why in one line."""

@@ -1,0 +1,1 @@
+"""The search: trials, searchers' protocol, budget, ledger and the loop."""

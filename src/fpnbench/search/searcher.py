@@ -1,0 +1,48 @@
+"""The interface of every search algorithm, and the one uniform draw that all of them share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from fpnbench.graph.decision import Choices, Decision
+from fpnbench.graph.protocols import Space
+from fpnbench.search.trial import Proposal, Trial
+
+
+class Searcher(Protocol):
+    """A search algorithm. It sees decisions and rewards, nothing else.
+
+    Life: `start` once, then any interleaving of `ask` and `tell`; several asks may precede a tell. Proposal n draws from
+    a generator seeded by (seed, n), so that a run resumes by replaying its recorded trials through the same calls.
+    `tell` uses the trial's own choices. A trial with `reward=None` failed and must be learned from all the same.
+    Proposals must not change under reward -> a * reward + b with a > 0.
+    """
+
+    def start(self, space: Space, seed: int, folder: Path | None) -> None:
+        """Begin a run; `folder` is the searcher's own place for checkpoints (None: keep nothing)."""
+        ...
+
+    def ask(self) -> Proposal:
+        """Propose the next architecture."""
+        ...
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from a finished trial of this run."""
+        ...
+
+    def spent(self) -> tuple[float, int, float]:
+        """Return (seconds, images, gmacs) used by the searcher itself, outside of trials."""
+        ...
+
+
+def generator(seed: int, number: int) -> np.random.Generator:
+    """Return the generator of proposal `number` of a run with this seed."""
+    return np.random.default_rng((seed, number))
+
+
+def uniform_choices(decisions: Sequence[Decision], seed: int, number: int) -> Choices:
+    """Draw one choice vector uniformly; random search and every first population share this function of (seed, n)."""
+    rng = generator(seed, number)
+    return tuple(int(rng.integers(len(decision.options))) for decision in decisions)

@@ -1,0 +1,49 @@
+"""Proposals and trials: what a searcher asks for and what it is told."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fpnbench.graph.decision import Choices
+from fpnbench.graph.score import Score
+
+Status = Literal["evaluation", "repeat", "failed", "infeasible", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A choice vector a searcher wants scored, at `epochs` (None: the evaluator's default)."""
+
+    choices: Choices
+    epochs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One finished trial.
+
+    Attributes:
+        number: order of asking, from 0.
+        choices: what was proposed.
+        key: the canonical genotype's digest; empty if it could not be decoded.
+        epochs: fidelity it was scored at.
+        status: `evaluation` (a score newly charged), `repeat` (a recorded reward told again, no charge), or one of the
+            three failures.
+        reward: what the searcher maximises; None exactly for failures.
+        score: raw metrics; None for failures.
+        seconds: charged seconds (a failure costs what it really cost, a repeat nothing); likewise `images`, `gmacs`.
+        repeat_of: number of the trial whose reward is repeated.
+        reason: why it failed, in one line.
+    """
+
+    number: int
+    choices: Choices
+    key: str
+    epochs: int
+    status: Status
+    reward: float | None
+    score: Score | None
+    seconds: float = 0.0
+    images: int = 0
+    gmacs: float = 0.0
+    repeat_of: int | None = None
+    reason: str = ""

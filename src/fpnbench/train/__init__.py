@@ -1,0 +1,1 @@
+"""The proxy task: data, feature cache, training and COCO scoring."""
