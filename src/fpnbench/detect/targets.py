@@ -4,6 +4,7 @@ Shape legend of this folder: B images, N objects or detections of an image, A an
 locations of all levels in a row (fine to coarse, row by row), K classes, 4 box sides.
 """
 
+# ruff: noqa: N815  (shape suffixes)
 from dataclasses import dataclass
 
 import torch
