@@ -1,7 +1,8 @@
 """Decisions: all that a searcher ever sees of a search space.
 
-A space is a list of categorical decisions, an architecture one choice (an option's index) per decision.
-Every vector of the product space decodes, so no searcher needs rejection and `|space|` is a product.
+A space is a list of categorical decisions, an architecture one choice (an option's
+index) per decision. Every vector of the product space decodes, so no searcher needs
+rejection and `|space|` is a product.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,11 +43,18 @@ def check_choices(decisions: Sequence[Decision], choices: Sequence[int]) -> Choi
     """Return `choices` as a tuple of ints.
 
     Raises:
-        UserError: the length is wrong, or a choice is no index of its decision's options.
+        UserError: the length is wrong, or a choice is no index of its decision's
+            options.
     """
     if len(choices) != len(decisions):
-        raise UserError(f"choices has {len(choices)} entries, the space has {len(decisions)} decisions")
+        raise UserError(
+            f"choices has {len(choices)} entries, "
+            f"the space has {len(decisions)} decisions"
+        )
     for decision, choice in zip(decisions, choices, strict=True):
         if not 0 <= choice < len(decision.options):
-            raise UserError(f"choice {choice} for {decision.name} is not in 0..{len(decision.options) - 1}")
+            raise UserError(
+                f"choice {choice} for {decision.name} "
+                f"is not in 0..{len(decision.options) - 1}"
+            )
     return tuple(int(choice) for choice in choices)

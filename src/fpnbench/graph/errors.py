@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """A mistake of the user's, told in one line that names the value and what was allowed.
+    """A mistake of the user's, told in one line with the value and what was allowed.
 
     The command line prints it without a traceback and exits with 2.
     """

@@ -8,7 +8,7 @@ from fpnbench.graph.errors import UserError
 from fpnbench.graph.ops import OPS, Input, Op, Resample
 
 FORMAT = 1
-"""Number of the JSON format; raised whenever ops or the meaning of their fields change."""
+"""Number of the JSON format; raised when ops or the meaning of fields change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Node:
     Attributes:
         op: the operation.
         inputs: indices of earlier nodes.
-        block: which block of the space made the node, (repeat, index), for drawing and weight sharing; (-1, 0) is the
-            stem. No part of the key.
+        block: which block of the space made the node, (repeat, index), for drawing and
+            weight sharing; (-1, 0) is the stem. No part of the key.
     """
 
     op: Op
@@ -29,7 +29,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Genotype:
-    """A feature pyramid: nodes in topological order and the node that gives each output level.
+    """A feature pyramid: nodes in topological order, and which gives each output level.
 
     Attributes:
         nodes: every op from the backbone's maps to the outputs, all repeats unrolled.
@@ -49,7 +49,9 @@ class Genotype:
     @property
     def input_levels(self) -> tuple[int, ...]:
         """Backbone levels that go in."""
-        return tuple(sorted({node.op.level for node in self.nodes if isinstance(node.op, Input)}))
+        return tuple(
+            sorted({node.op.level for node in self.nodes if isinstance(node.op, Input)})
+        )
 
     def restrict(self, levels: Iterable[int]) -> "Genotype":
         """Keep only the outputs that a detector reads.
@@ -60,7 +62,10 @@ class Genotype:
         wanted = set(levels)
         kept = tuple(pair for pair in self.outputs if pair[0] in wanted)
         if not kept:
-            raise UserError(f"the detector reads levels {sorted(wanted)}, the pyramid has {list(self.levels)}")
+            raise UserError(
+                f"the detector reads levels {sorted(wanted)}, "
+                f"the pyramid has {list(self.levels)}"
+            )
         return Genotype(self.nodes, kept, self.repeats)
 
 
@@ -81,11 +86,21 @@ def node_levels(genotype: Genotype) -> tuple[int, ...]:
 def to_json(genotype: Genotype) -> dict[str, Any]:
     """Return the genotype as plain JSON values."""
     nodes = [
-        {"op": type(node.op).__name__, **asdict(node.op), "inputs": list(node.inputs), "block": list(node.block)}
+        {
+            "op": type(node.op).__name__,
+            **asdict(node.op),
+            "inputs": list(node.inputs),
+            "block": list(node.block),
+        }
         for node in genotype.nodes
     ]
     outputs = {str(level): index for level, index in genotype.outputs}
-    return {"format": FORMAT, "nodes": nodes, "outputs": outputs, "repeats": genotype.repeats}
+    return {
+        "format": FORMAT,
+        "nodes": nodes,
+        "outputs": outputs,
+        "repeats": genotype.repeats,
+    }
 
 
 def from_json(data: dict[str, Any]) -> Genotype:
@@ -95,14 +110,20 @@ def from_json(data: dict[str, Any]) -> Genotype:
         UserError: another format number, an unknown op, or fields that do not fit it.
     """
     if data.get("format") != FORMAT:
-        raise UserError(f"genotype has format {data.get('format')!r}, this version reads {FORMAT}")
+        raise UserError(
+            f"genotype has format {data.get('format')!r}, this version reads {FORMAT}"
+        )
     kinds = {kind.__name__: kind for kind in OPS}
     try:
         nodes = tuple(_node(kinds, dict(entry)) for entry in data["nodes"])
-        outputs = tuple(sorted((int(level), int(index)) for level, index in data["outputs"].items()))
+        outputs = tuple(
+            sorted((int(level), int(index)) for level, index in data["outputs"].items())
+        )
         return Genotype(nodes, outputs, int(data["repeats"]))
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"genotype cannot be read: {type(error).__name__} {error}") from error
+        raise UserError(
+            f"genotype cannot be read: {type(error).__name__} {error}"
+        ) from error
 
 
 def _node(kinds: dict[str, type[Op]], entry: dict[str, Any]) -> Node:

@@ -1,9 +1,10 @@
-"""Primitive operations: frozen values that know their output shape, MACs and parameters.
+"""Primitive operations: frozen values that know their shape, MACs and parameters.
 
-Shapes are (channels, height, width). A pyramid level `l` has stride 2**l; the sizes of all levels are fixed by the
-image (`LevelSizes`), so that odd sizes come out as the sources pad them ("SAME": divide and round up).
-MACs are those of convolutions only, as in the papers' tables (facts 3.2); parameters are the trainable ones.
-The module that runs an op stands in `fpnbench.detect.pyramid`.
+Shapes are (channels, height, width). A pyramid level `l` has stride 2**l; the sizes of
+all levels are fixed by the image (`LevelSizes`), so that odd sizes come out as the
+sources pad them ("SAME": divide and round up). MACs are those of convolutions only, as
+in the papers' tables (facts 3.2); parameters are the trainable ones. The module that
+runs an op stands in `fpnbench.detect.pyramid`.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Backbone feature map C`level`; takes no inputs, its shape is given by the backbone."""
+    """Backbone feature map C`level`; its shape is given by the backbone."""
 
     level: int
 
@@ -39,9 +40,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """Activation, then a `kernel` x `kernel` convolution to `width` channels (stride 1, same size), then batch norm.
+    """Activation, `kernel` x `kernel` convolution to `width` channels, batch norm.
 
-    NAS-FPN's ReLU-conv-BN is `Conv(width, 3, "relu", bias=True)`, MnasFPN's expansion `Conv(F, 1, "none", bias=False)`.
+    NAS-FPN's ReLU-conv-BN is `Conv(width, 3, "relu", bias=True)`, MnasFPN's expansion
+    `Conv(F, 1, "none", bias=False)`.
     """
 
     width: int
@@ -60,9 +62,10 @@ class Conv:
 
 @dataclass(frozen=True, slots=True)
 class SepConv:
-    """Activation, depthwise `kernel` x `kernel`, pointwise to `width` channels, then one batch norm.
+    """Activation, depthwise `kernel` x `kernel`, pointwise to `width`, one batch norm.
 
-    The depthwise part has neither bias nor norm of its own (slim's separable_conv2d, facts 2.2).
+    The depthwise part has neither bias nor norm of its own (slim's separable_conv2d,
+    facts 2.2).
     """
 
     width: int
@@ -80,7 +83,7 @@ class SepConv:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """1x1 convolution and batch norm to `width` channels where the input has another number, else nothing.
+    """1x1 convolution and batch norm where the input has not `width` channels already.
 
     Source: facts 1.2 (tensorflow/tpu resamples channels only if they differ).
     """
@@ -97,12 +100,13 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Resample:
-    """Bring a feature of level `source` to the size of level `target`: max-pool down, nearest up.
+    """Bring a feature to the size of level `target`: max-pool down, nearest up.
 
     Attributes:
         source: level of the input.
         target: level of the output, never equal to `source`.
-        kernel: pooling window downwards; 0 means as large as the stride (NAS-FPN), MnasFPN's code has 3. Always 0 upwards.
+        kernel: pooling window downwards; 0 means as large as the stride (NAS-FPN),
+            MnasFPN's code has 3. Always 0 upwards.
     """
 
     source: int
@@ -125,9 +129,12 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class GlobalPool:
-    """Global-pooling attention of (coarse, fine): `coarse + fine * sigmoid(max over H, W of coarse)`, per channel.
+    """Global-pooling attention of (coarse, fine).
 
-    Source: NAS-FPN Fig. 4 and released code (facts 0.1). MnasFPN's SE is this op on F-channel maps: our reading.
+    `coarse + fine * sigmoid(max over H, W of coarse)`, per channel.
+
+    Source: NAS-FPN Fig. 4 and released code (facts 0.1). MnasFPN's SE is this op on
+    F-channel maps: our reading.
     """
 
     def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
@@ -137,7 +144,10 @@ class GlobalPool:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """(x, skip): `x + skip` where both have the same shape, else `x` (MnasFPN's cell-wide residual, facts 2.2)."""
+    """(x, skip): `x + skip` where both have the same shape, else `x`.
+
+    Source: MnasFPN's cell-wide residual (facts 2.2).
+    """
 
     def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
         """Return the cost of (x, skip)."""
@@ -145,6 +155,15 @@ class Residual:
 
 
 Op = Input | Conv | SepConv | Project | Resample | Sum | GlobalPool | Residual
-OPS: tuple[type[Op], ...] = (Input, Conv, SepConv, Project, Resample, Sum, GlobalPool, Residual)
+OPS: tuple[type[Op], ...] = (
+    Input,
+    Conv,
+    SepConv,
+    Project,
+    Resample,
+    Sum,
+    GlobalPool,
+    Residual,
+)
 COMMUTATIVE = (Sum,)
 """Ops whose operands have no order."""

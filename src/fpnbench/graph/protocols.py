@@ -1,4 +1,4 @@
-"""The two interfaces that meet in the middle: a space makes genotypes, an evaluator scores them."""
+"""The interfaces that meet in the middle: spaces make genotypes, evaluators score."""
 
 from typing import Protocol
 
@@ -8,13 +8,13 @@ from fpnbench.graph.score import Score
 
 
 class Space(Protocol):
-    """A search space: decisions, and how a choice vector becomes a network. Knows its paper and nothing else."""
+    """A search space: decisions, and how a choice vector becomes a network."""
 
     name: str
     decisions: tuple[Decision, ...]
 
     def decode(self, choices: Choices) -> Genotype:
-        """Build the network of a choice vector; every vector of the product space decodes.
+        """Build the network of a choice vector; every vector decodes.
 
         Raises:
             UserError: a vector of the wrong length or out of range.
@@ -23,14 +23,15 @@ class Space(Protocol):
 
 
 class Evaluator(Protocol):
-    """Scores networks. The score depends on the genotype's key, `epochs` and `seed` alone.
+    """Scores networks; a score depends on key, `epochs` and `seed` alone.
 
     Attributes:
-        benchmark: id of everything that decides a score but genotype, epochs and seed; scores of different benchmarks
-            are never compared.
+        benchmark: id of everything that decides a score but genotype, epochs and seed;
+            scores of different benchmarks are never compared.
         epochs: the fidelity used when a proposal names none.
         seed: the evaluator's own seed, independent of the searcher's.
-        levels: outputs that are read, as far as a genotype has them; others are dropped before it is made canonical.
+        levels: outputs that are read, as far as a genotype has them; others are dropped
+            before it is made canonical.
     """
 
     benchmark: str
@@ -42,7 +43,8 @@ class Evaluator(Protocol):
         """Score one canonical genotype.
 
         Raises:
-            EvaluationError: the network could not be scored (loss is NaN, ...); the trial fails, the search goes on.
+            EvaluationError: the network could not be scored (loss is NaN, ...); the
+                trial fails, the search goes on.
         """
         ...
 

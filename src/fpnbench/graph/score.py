@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One point of a training curve, measured after `epoch` epochs and `cost_s` seconds."""
+    """One point of a training curve, after `epoch` epochs and `cost_s` seconds."""
 
     epoch: int
     loss: float
@@ -18,15 +18,18 @@ class Score:
     """The result of evaluating one genotype.
 
     Attributes:
-        ap: COCO AP, mean over IoU .50:.05:.95, in [0, 1]; likewise `ap50` and, by COCO's size classes, `ap_s`, `ap_m`,
-            `ap_l` (None where the evaluation images hold no such object).
+        ap: COCO AP, mean over IoU .50:.05:.95, in [0, 1]; likewise `ap50` and, by
+            COCO's size classes, `ap_s`, `ap_m`, `ap_l` (None where the evaluation
+            images hold no such object).
         loss: held-out detection loss.
-        macs: multiply-accumulates of one image, whole detector (toy evaluator: of the pyramid).
+        macs: multiply-accumulates of one image, whole detector (toy evaluator: of the
+            pyramid).
         params: trainable parameters, of the same parts as `macs`.
         latency_ms: milliseconds by the latency table, None without one.
         cost_s: seconds spent on training and scoring.
         images: images trained on and scored.
-        train_gmacs: 1e9 MACs computed: 3 x MACs x images trained on + MACs x images scored.
+        train_gmacs: 1e9 MACs computed: 3 x MACs x images trained on + MACs x images
+            scored.
         curve: a few points of the training.
     """
 

@@ -1,4 +1,4 @@
-"""The interface of every search algorithm, and the one uniform draw that all of them share."""
+"""The interface of every search algorithm, and the uniform draw that all share."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,15 @@ from fpnbench.search.trial import Proposal, Trial
 class Searcher(Protocol):
     """A search algorithm. It sees decisions and rewards, nothing else.
 
-    Life: `start` once, then any interleaving of `ask` and `tell`; several asks may precede a tell. Proposal n draws from
-    a generator seeded by (seed, n), so that a run resumes by replaying its recorded trials through the same calls.
-    `tell` uses the trial's own choices. A trial with `reward=None` failed and must be learned from all the same.
-    Proposals must not change under reward -> a * reward + b with a > 0.
+    Life: `start` once, then any interleaving of `ask` and `tell`; several asks may
+    precede a tell. Proposal n draws from a generator seeded by (seed, n), so that a run
+    resumes by replaying its recorded trials through the same calls. `tell` uses the
+    trial's own choices. A trial with `reward=None` failed and must be learned from all
+    the same. Proposals must not change under reward -> a * reward + b with a > 0.
     """
 
     def start(self, space: Space, seed: int, folder: Path | None) -> None:
-        """Begin a run; `folder` is the searcher's own place for checkpoints (None: keep nothing)."""
+        """Begin a run; `folder` is the searcher's own place (None: keep nothing)."""
         ...
 
     def ask(self) -> Proposal:
@@ -33,7 +34,7 @@ class Searcher(Protocol):
         ...
 
     def spent(self) -> tuple[float, int, float]:
-        """Return (seconds, images, gmacs) used by the searcher itself, outside of trials."""
+        """Return (seconds, images, gmacs) used by the searcher itself."""
         ...
 
 
@@ -43,6 +44,9 @@ def generator(seed: int, number: int) -> np.random.Generator:
 
 
 def uniform_choices(decisions: Sequence[Decision], seed: int, number: int) -> Choices:
-    """Draw one choice vector uniformly; random search and every first population share this function of (seed, n)."""
+    """Draw one choice vector uniformly.
+
+    Random search and every first population share this function of (seed, n).
+    """
     rng = generator(seed, number)
     return tuple(int(rng.integers(len(decision.options))) for decision in decisions)

@@ -11,7 +11,7 @@ Status = Literal["evaluation", "repeat", "failed", "infeasible", "timeout"]
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A choice vector a searcher wants scored, at `epochs` (None: the evaluator's default)."""
+    """A choice vector to be scored, at `epochs` (None: the evaluator's default)."""
 
     choices: Choices
     epochs: int | None = None
@@ -26,13 +26,15 @@ class Trial:
         choices: what was proposed.
         key: the canonical genotype's digest; empty if it could not be decoded.
         epochs: fidelity it was scored at.
-        status: `evaluation` (a score newly charged), `repeat` (a recorded reward told again, no charge), or one of the
-            three failures.
+        status: `evaluation` (a score newly charged), `repeat` (a recorded reward told
+            again, no charge), or one of the three failures.
         reward: what the searcher maximises; None exactly for failures.
         score: raw metrics; None for failures.
-        seconds: charged seconds (a failure costs what it really cost, a repeat nothing); likewise `images`, `gmacs`.
+        seconds: charged seconds (a failure costs what it really cost, a repeat
+            nothing); likewise `images`, `gmacs`.
         repeat_of: number of the trial whose reward is repeated.
         reason: why it failed, in one line.
+        wall_s: seconds that really passed between asking and the end of the evaluation.
     """
 
     number: int
@@ -47,3 +49,4 @@ class Trial:
     gmacs: float = 0.0
     repeat_of: int | None = None
     reason: str = ""
+    wall_s: float = 0.0

@@ -1,0 +1,87 @@
+"""Helpers by which spaces write graphs and read choices."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from fpnbench.graph.decision import Choices, Decision
+from fpnbench.graph.genotype import Genotype, Node
+from fpnbench.graph.ops import Input, Op, Resample
+
+
+class Builder:
+    """A genotype under construction: appends nodes and remembers their levels.
+
+    Attributes:
+        block: provenance given to the nodes that are added, see `Node.block`.
+    """
+
+    def __init__(self) -> None:
+        self.block = (-1, 0)
+        self._nodes: list[Node] = []
+        self._levels: list[int] = []
+
+    def input(self, level: int) -> int:
+        """Add the backbone's map C`level` and return its index."""
+        return self._append(Input(level), (), level)
+
+    def add(self, op: Op, *inputs: int) -> int:
+        """Add an op that keeps the level of its first input and return its index."""
+        return self._append(op, inputs, self._levels[inputs[0]])
+
+    def resample(self, source: int, level: int, kernel: int = 0) -> int:
+        """Bring a node to `level`; no op where it is there already.
+
+        Args:
+            source: index of the node.
+            level: where to.
+            kernel: pooling window on the way down, see `Resample`.
+        """
+        here = self._levels[source]
+        if here == level:
+            return source
+        op = Resample(here, level, kernel if level > here else 0)
+        return self._append(op, (source,), level)
+
+    def level(self, index: int) -> int:
+        """Return the level of a node."""
+        return self._levels[index]
+
+    def build(self, outputs: Mapping[int, int], repeats: int) -> Genotype:
+        """Finish; `outputs` maps levels to nodes."""
+        return Genotype(tuple(self._nodes), tuple(sorted(outputs.items())), repeats)
+
+    def _append(self, op: Op, inputs: tuple[int, ...], level: int) -> int:
+        self._nodes.append(Node(op, inputs, self.block))
+        self._levels.append(level)
+        return len(self._nodes) - 1
+
+
+def input_decisions(block: str, features: Sequence[str]) -> list[Decision]:
+    """Two different features: the first, and the second among those that remain."""
+    remaining = tuple(range(len(features) - 1))
+    return [
+        Decision(f"{block}.input1", tuple(features)),
+        Decision(f"{block}.input2", remaining),
+    ]
+
+
+def read_pair(reader: Iterator[int], count: int) -> tuple[int, int]:
+    """Read two different features of `count` as `input_decisions` wrote them."""
+    first, second = next(reader), next(reader)
+    return first, [i for i in range(count) if i != first][second]
+
+
+def order_decisions(levels: Sequence[int]) -> list[Decision]:
+    """Order of the output levels as digits, each an index among the levels left.
+
+    The last level is no decision.
+    """
+    count = len(levels)
+    return [
+        Decision(f"output{i}.level", tuple(range(count - i))) for i in range(count - 1)
+    ]
+
+
+def read_order(digits: Choices, levels: Sequence[int]) -> list[int]:
+    """Read a permutation of `levels` from the digits of `order_decisions`."""
+    left = list(levels)
+    return [left.pop(digit) for digit in (*digits, 0)]
