@@ -1,0 +1,63 @@
+"""Fixtures of every suite: real configuration, command line, seeded randomness."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hypothesis import settings
+from omegaconf import DictConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Two slow cores: a deadline would measure the machine. Derandomised: the same in CI.
+settings.register_profile("fpnbench", deadline=None, derandomize=True)
+settings.load_profile("fpnbench")
+
+
+@pytest.fixture
+def conf() -> Callable[..., DictConfig]:
+    """Compose the real configuration: conf("space=nasfpn", "seed=1")."""
+
+    def compose_conf(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+            return compose("config", overrides=list(overrides))
+
+    return compose_conf
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python run.py ARGS` in an empty folder, as a user would."""
+
+    def run_py(*args: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), *args],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return run_py
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that gives the same numbers in every run."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    """The folder of the real detection sets; skips the test where there is none."""
+    folder = Path(os.environ.get("FPNBENCH_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets in {folder} (set FPNBENCH_DATA)")
+    return folder
