@@ -1,0 +1,46 @@
+"""Entry point: `python run.py KEY=VALUE ...`; without `mode=` it searches.
+
+Exit codes: 0 done, 2 the user's mistake (one line on stderr), 1 anything else (the
+reason first, a traceback only with `debug=true`), 130 after SIGINT.
+"""
+
+import os
+import sys
+
+# Hydra's own handler would print its errors in several lines and exit with 1.
+os.environ["HYDRA_FULL_ERROR"] = "1"
+
+import hydra
+from hydra.utils import get_method
+from omegaconf import DictConfig
+
+from fpnbench.cli.errors import INTERRUPTED, explain
+
+_codes: list[int] = []
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def _job(cfg: DictConfig) -> None:
+    """Run one job; under `--multirun` a failed job does not stop the others."""
+    try:
+        code = get_method(cfg.mode._target_)(cfg)
+    except Exception as error:
+        code = explain(error, debug=cfg.debug)
+    _codes.append(code)
+    if code == INTERRUPTED:
+        sys.exit(code)
+
+
+def main() -> int:
+    """Compose the configuration, run its jobs and return the worst exit code."""
+    try:
+        _job()
+    except KeyboardInterrupt as error:
+        return explain(error, debug=False)
+    except Exception as error:
+        return explain(error, debug=False)
+    return max(_codes, default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Builders: from configuration nodes to objects, by their `_target_`.
+
+Nothing is registered: a space or searcher from any installed package works. Mistakes in
+a configuration come out as `UserError`.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from fpnbench.graph.decision import check_choices
+from fpnbench.graph.errors import UserError
+from fpnbench.graph.genotype import FORMAT, Genotype
+from fpnbench.graph.protocols import Evaluator, Space
+from fpnbench.search.ledger import Ledger
+from fpnbench.search.reward import Reward
+from fpnbench.search.searcher import Searcher
+
+CONF = Path(__file__).parents[3] / "conf"
+"""The configuration of the checkout."""
+CURRENT = ("${repeats}", "${width}")
+"""Values of a space that a cell takes from the current configuration."""
+
+
+def build(node: DictConfig, **arguments: Any) -> Any:
+    """Instantiate one configuration node, plain lists and dicts inside.
+
+    Raises:
+        UserError: the target cannot be found or does not take such arguments, or said
+            so itself.
+    """
+    try:
+        return instantiate(node, _convert_="all", **arguments)
+    except InstantiationException as error:
+        raise _cause(error, node) from error
+
+
+def build_space(cfg: DictConfig) -> Space:
+    """Build the search space."""
+    return cast(Space, build(_group(cfg, "space")))
+
+
+def build_searcher(cfg: DictConfig) -> Searcher:
+    """Build the searcher."""
+    return cast(Searcher, build(_group(cfg, "searcher")))
+
+
+def build_evaluator(cfg: DictConfig) -> Evaluator:
+    """Build the evaluator."""
+    return cast(Evaluator, build(_group(cfg, "evaluator")))
+
+
+def build_source(cfg: DictConfig) -> Any:
+    """Build the data source, a `fpnbench.train.data.DataSource`."""
+    return build(_group(cfg, "data").source)
+
+
+def build_reward(cfg: DictConfig) -> Reward:
+    """Build the reward."""
+    return cast(Reward, build(_group(cfg, "reward")))
+
+
+def build_ledger(cfg: DictConfig, space: Space, folder: Path) -> Ledger:
+    """Open the ledger of a run of `space` in its folder."""
+    make = cast(Callable[..., Ledger], build(_group(cfg, "ledger")))
+    return make(decisions=space.decisions, folder=folder)
+
+
+def load_cell(cfg: DictConfig) -> Genotype:
+    """Read the genotype of `cell=NAME|PATH`, with the current repeats and width.
+
+    Raises:
+        UserError: no such cell, or the file holds none.
+    """
+    path = cell_path(cfg.cell)
+    try:
+        data = json.loads(path.read_text())
+        stored, choices = data["format"], data["choices"]
+        name, arguments = str(data["space"]), data.get("space_args", {})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} cannot be read as a cell: {reason}") from error
+    if stored != FORMAT:
+        raise UserError(f"{path} has format {stored!r}, this version reads {FORMAT}")
+    space = build(_space_node(cfg, name, arguments))
+    try:
+        return cast(Genotype, space.decode(check_choices(space.decisions, choices)))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def cell_path(cell: str | None) -> Path:
+    """Return the file of a cell.
+
+    Raises:
+        UserError: nothing was given, or there is no such name or file.
+    """
+    names = sorted(path.stem for path in (CONF / "cell").glob("*.json"))
+    allowed = f"a path of a best.json or one of {', '.join(names)}"
+    if cell is None:
+        raise UserError(f"cell= is missing: {allowed}")
+    if cell in names:
+        return CONF / "cell" / f"{cell}.json"
+    if not Path(cell).is_file():
+        raise UserError(f"cell={cell}: there is no such cell; {allowed}")
+    return Path(cell)
+
+
+def space_args(cfg: DictConfig) -> dict[str, Any]:
+    """Return what rebuilds this space with other repeats and width."""
+    raw = cast(dict[str, Any], OmegaConf.to_container(cfg.space, resolve=False))
+    values = cast(dict[str, Any], OmegaConf.to_container(cfg.space, resolve=True))
+    return {
+        name: raw[name] if raw[name] in CURRENT else value
+        for name, value in values.items()
+    }
+
+
+def _space_node(cfg: DictConfig, name: str, arguments: dict[str, Any]) -> DictConfig:
+    """Return the node of a named space, its interpolations reading `cfg`."""
+    file = CONF / "space" / f"{name}.yaml"
+    base = OmegaConf.load(file) if file.is_file() else OmegaConf.create({})
+    if "_target_" not in {**base, **arguments}:
+        names = sorted(path.stem for path in file.parent.glob("*.yaml"))
+        raise UserError(f"space {name} is not one of {', '.join(names)}")
+    node = OmegaConf.merge(base, arguments)
+    node._set_parent(cfg)
+    return cast(DictConfig, node)
+
+
+def _group(cfg: DictConfig, name: str) -> DictConfig:
+    if cfg.get(name) is None:
+        raise UserError(f"{name}= is missing: this mode needs one")
+    return cast(DictConfig, cfg[name])
+
+
+def _cause(error: InstantiationException, node: DictConfig) -> Exception:
+    """Find what went wrong inside: a mistake of the user's, or anything else."""
+    cause: BaseException = error
+    while not isinstance(cause, UserError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    target = node.get("_target_")
+    refused = re.search(r"unexpected keyword|missing \d+ required", str(cause))
+    if isinstance(cause, ImportError):
+        return UserError(f"{target} cannot be imported: {cause}")
+    if isinstance(cause, TypeError) and refused:
+        return UserError(f"{target} does not fit its configuration: {cause}")
+    return cause if isinstance(cause, Exception) else error

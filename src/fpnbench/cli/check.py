@@ -1,0 +1,34 @@
+"""`mode=check`: measure claims against their bars."""
+
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from fpnbench.cli.folder import mode_folder, write_json
+from fpnbench.graph.errors import UserError
+from fpnbench.report.bar import Bar
+
+CHECKS = Path(__file__).parent / "checks"
+
+
+def main(cfg: DictConfig) -> int:
+    """Run one check, print its bars and write `check.json`; 0 if every bar held."""
+    known = sorted(path.stem for path in CHECKS.glob("[!_]*.py"))
+    if cfg.what not in known:
+        raise UserError(f"what={cfg.what} is not one of {', '.join(known)}")
+    folder = mode_folder(cfg, f"check-{cfg.what}")
+    bars: list[Bar] = import_module(f"fpnbench.cli.checks.{cfg.what}").run(cfg)
+    table = Table("check", "bar", "measured", "", box=None)
+    for bar in bars:
+        table.add_row(bar.name, bar.bar, bar.measured, "held" if bar.held else "FAILED")
+    console = Console()
+    console.print(table)
+    held = all(bar.held for bar in bars)
+    result = {"what": cfg.what, "held": held, "bars": [asdict(bar) for bar in bars]}
+    write_json(folder / "check.json", result)
+    console.print(f"written to {folder}", soft_wrap=True)
+    return 0 if held else 1

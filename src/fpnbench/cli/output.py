@@ -1,0 +1,133 @@
+"""What a search leaves in its run folder."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from fpnbench.cli.build import space_args
+from fpnbench.cli.folder import names, write_json, write_text, write_whole
+from fpnbench.graph.canonical import canonical
+from fpnbench.graph.draw import draw_svg
+from fpnbench.graph.genotype import FORMAT, Genotype
+from fpnbench.report.curves import search_figure
+from fpnbench.report.png import svg_to_png
+from fpnbench.search.budget import Ending, Tally
+from fpnbench.search.loop import Task
+from fpnbench.search.searcher import Searcher
+from fpnbench.search.trial import Trial
+
+SCORES = ["ap", "ap50", "ap_s", "ap_m", "ap_l", "loss", "macs", "params", "latency_ms"]
+COLUMNS = [
+    *("number", "choices", "key", "status", "reward"),
+    *SCORES,
+    *("seconds", "images", "gmacs", "repeat_of", "reason", "epochs"),
+]
+
+
+def best_trial(trials: Sequence[Trial]) -> Trial | None:
+    """Return the trial with the highest reward, the first of equals."""
+    scored = [trial for trial in trials if trial.reward is not None]
+    return max(scored, key=lambda trial: trial.reward or 0.0, default=None)
+
+
+def write_trials(path: Path, trials: Sequence[Trial]) -> None:
+    """Write `trials.csv`: a row a trial, in order of asking."""
+
+    def write(part: Path) -> None:
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(map(_row, trials))
+
+    write_whole(path, write)
+
+
+def summary(
+    cfg: DictConfig,
+    task: Task,
+    searcher: Searcher,
+    trials: Sequence[Trial],
+    ending: Ending,
+    tally: Tally,
+) -> dict[str, Any]:
+    """Return what `summary.json` holds."""
+    seconds, images, gmacs = searcher.spent()
+    best = best_trial(trials)
+    updates = getattr(searcher, "updates", None)
+    return {
+        **names(cfg),
+        "status": ending.name,
+        "reason": ending.reason,
+        "trials": tally.trials,
+        "evaluations": tally.evaluations,
+        "repeats": tally.repeats,
+        "failures": tally.failures,
+        "store_hits": 0,
+        "unique": len(tally.keys),
+        "seconds": tally.seconds + seconds,
+        "wall_s": tally.wall_s,
+        "images": tally.images + images,
+        "gmacs": tally.gmacs + gmacs,
+        "benchmark": task.evaluator.benchmark,
+        "best": None if best is None else _told(best),
+        **({} if updates is None else {"updates": updates}),
+    }
+
+
+def write_best(folder: Path, cfg: DictConfig, task: Task, best: Trial) -> None:
+    """Write the best network as a cell file and as pictures."""
+    cell = {
+        "format": FORMAT,
+        "space": names(cfg)["space"],
+        "space_args": space_args(cfg),
+        "repeats": cfg.repeats,
+        "width": cfg.width,
+        "benchmark": task.evaluator.benchmark,
+        **_told(best),
+    }
+    write_json(folder / "best.json", cell)
+    chosen = names(cfg)
+    title = f"{chosen['space']}, {chosen['searcher']}: reward {best.reward:.4f}"
+    svg = draw_svg(_network(task, best), title)
+    write_text(folder / "best.svg", svg)
+    write_whole(folder / "best.png", lambda part: svg_to_png(svg, part))
+
+
+def write_figure(folder: Path, cfg: DictConfig, trials: Sequence[Trial]) -> None:
+    """Write `search.png`."""
+    chosen = names(cfg)
+    title = "{space}, {searcher}, {data}, {evaluator}, seed {seed}".format(**chosen)
+    write_whole(folder / "search.png", lambda part: search_figure(trials, part, title))
+
+
+def _network(task: Task, trial: Trial) -> Genotype:
+    genotype = task.space.decode(trial.choices)
+    return canonical(genotype.restrict(task.evaluator.levels))
+
+
+def _told(trial: Trial) -> dict[str, Any]:
+    score = None if trial.score is None else asdict(trial.score)
+    return {
+        "choices": list(trial.choices),
+        "key": trial.key,
+        "reward": trial.reward,
+        "number": trial.number,
+        "epochs": trial.epochs,
+        "score": score,
+    }
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    row = {name: getattr(trial, name) for name in COLUMNS if name not in SCORES}
+    if trial.score is not None:
+        row |= {name: getattr(trial.score, name) for name in SCORES}
+    row["choices"] = " ".join(map(str, trial.choices))
+    return {
+        name: "" if isinstance(value, float) and math.isnan(value) else value
+        for name, value in row.items()
+    }

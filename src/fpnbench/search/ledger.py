@@ -1,0 +1,146 @@
+"""Ledger: what one run asked and was told; alone knows Optuna's study and storage.
+
+One durable write per finished trial: a frozen trial is added with its parameters under
+their readable names (`optuna-dashboard` opens the file as it is), raw metrics beside
+them. Optuna's own trial number is the order of telling, ours the order of asking.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
+
+from fpnbench.graph.decision import Decision
+from fpnbench.graph.errors import UserError
+from fpnbench.graph.score import Checkpoint, Score
+from fpnbench.search.trial import Trial
+
+SPACE = "decisions"
+"""Attribute of the study that holds the space's decisions."""
+
+
+class Ledger:
+    """All finished trials of one run, kept in an Optuna study.
+
+    Args:
+        decisions: the space's decisions.
+        folder: the run folder, what `{folder}` in `url` stands for.
+        url: an SQLAlchemy URL; None keeps everything in memory.
+        study: name of the study within the storage.
+
+    Raises:
+        UserError: the storage cannot be opened, or holds a run of another space.
+    """
+
+    def __init__(
+        self,
+        *,
+        decisions: Sequence[Decision],
+        folder: Path | None,
+        url: str | None,
+        study: str,
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._decisions = tuple(decisions)
+        self._url = url.format(folder=folder) if url else "memory"
+        try:
+            self._storage: BaseStorage = (
+                RDBStorage(self._url) if url else InMemoryStorage()
+            )
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=study,
+                direction="maximize",
+                load_if_exists=True,
+            )
+            self._check_space()
+            frozen = self._study.get_trials(deepcopy=False)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise self._unusable(error) from error
+        recorded = sorted(map(_thaw, frozen), key=lambda trial: trial.number)
+        self._trials: list[Trial] = recorded
+        self._first: dict[tuple[str, int], Trial] = {}
+        for trial in recorded:
+            self._first.setdefault((trial.key, trial.epochs), trial)
+
+    def append(self, trial: Trial) -> None:
+        """Record a finished trial; when this returns, it is on the disk.
+
+        Raises:
+            UserError: the storage cannot be written (disk full, read-only, ...).
+        """
+        try:
+            self._study.add_trial(_freeze(trial, self._decisions))
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise self._unusable(error) from error
+        self._trials.append(trial)
+        self._first.setdefault((trial.key, trial.epochs), trial)
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Return every recorded trial, in order of asking."""
+        return tuple(sorted(self._trials, key=lambda trial: trial.number))
+
+    def find(self, key: str, epochs: int) -> Trial | None:
+        """Return the first trial of this network at this fidelity."""
+        return self._first.get((key, epochs))
+
+    def close(self) -> None:
+        """Let go of the storage's files and connections."""
+        self._storage.remove_session()
+        if isinstance(self._storage, RDBStorage):
+            self._storage.engine.dispose()
+
+    def _check_space(self) -> None:
+        ours = [[entry.name, list(entry.options)] for entry in self._decisions]
+        theirs = self._study.user_attrs.get(SPACE)
+        if theirs is None:
+            self._study.set_user_attr(SPACE, ours)
+        elif theirs != ours:
+            raise UserError(
+                f"the ledger {self._url} is of another space: it has "
+                f"{len(theirs)} decisions ({_some(theirs)}), this space has "
+                f"{len(ours)} ({_some(ours)})"
+            )
+
+    def _unusable(self, error: Exception) -> UserError:
+        cause = getattr(error.__cause__ or error, "orig", None) or error
+        return UserError(f"the ledger {self._url} cannot be used: {cause}")
+
+
+def _some(decisions: Sequence[Sequence[Any]]) -> str:
+    return ", ".join(name for name, _ in decisions[:3]) + ", ..."
+
+
+def _freeze(trial: Trial, decisions: Sequence[Decision]) -> FrozenTrial:
+    """Turn a trial into Optuna's; what Optuna has no place for goes into attributes."""
+    attributes = asdict(trial)
+    reward = attributes.pop("reward")
+    picks = zip(decisions, trial.choices, strict=True)
+    return create_trial(
+        state=TrialState.FAIL if reward is None else TrialState.COMPLETE,
+        value=reward,
+        params={decision.name: decision.options[pick] for decision, pick in picks},
+        distributions={
+            decision.name: CategoricalDistribution(decision.options)
+            for decision in decisions
+        },
+        user_attrs=attributes,
+    )
+
+
+def _thaw(frozen: FrozenTrial) -> Trial:
+    """Read back what `_freeze` wrote."""
+    names = {entry.name for entry in fields(Trial)}
+    values = {name: frozen.user_attrs[name] for name in names - {"reward"}}
+    if (score := values["score"]) is not None:
+        curve = tuple(Checkpoint(**point) for point in score["curve"])
+        values["score"] = Score(**{**score, "curve": curve})
+    values["choices"] = tuple(values["choices"])
+    return Trial(reward=frozen.value, **values)

@@ -1,0 +1,55 @@
+"""Resuming: the recorded trials go through the same calls again, no state is pickled.
+
+Source: PyGlove recovers its algorithms the same way (`DNAGenerator.recover`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from fpnbench.graph.errors import UserError
+from fpnbench.search.searcher import Searcher
+from fpnbench.search.trial import Trial
+
+Flat = Mapping[str, object]
+"""A configuration as dotted keys and plain values."""
+
+
+def replay(
+    searcher: Searcher, trials: Sequence[Trial], warn: Callable[[str], None]
+) -> None:
+    """Ask and tell every recorded trial, in the order of one worker.
+
+    The searcher is told what was recorded even where it now proposes something else
+    (a float may differ in its last bit on another machine); one warning names the
+    first such trial.
+    """
+    same = True
+    for trial in trials:
+        proposal = searcher.ask()
+        if same and proposal.choices != trial.choices:
+            same = False
+            warn(
+                f"trial {trial.number} was recorded with choices "
+                f"{list(trial.choices)}, the searcher now proposes "
+                f"{list(proposal.choices)}; the recorded ones are kept"
+            )
+        searcher.tell(trial)
+
+
+def check_same_run(recorded: Flat, current: Flat, folder: str) -> None:
+    """Refuse to continue a run under another configuration.
+
+    Raises:
+        UserError: names the keys that differ, with both values.
+    """
+    absent = "(absent)"
+    differing = [
+        f"{key}: {recorded.get(key, absent)} there, {current.get(key, absent)} now"
+        for key in sorted({*recorded, *current})
+        if recorded.get(key, absent) != current.get(key, absent)
+    ]
+    if differing:
+        rest = f"; and {len(differing) - 6} more" if len(differing) > 6 else ""
+        raise UserError(
+            f"{folder} holds a run of another configuration: "
+            f"{'; '.join(differing[:6])}{rest}; give another out="
+        )
