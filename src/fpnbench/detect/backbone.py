@@ -6,7 +6,6 @@ frozen backbone is a fixed function: never in training mode, no gradients, and i
 `digest` names everything that decides its output, so that features can be cached.
 """
 
-# ruff: noqa: N803  (shape suffixes)
 import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
