@@ -51,8 +51,8 @@ $(BIN)/python:
 
 $(VENV)/.run-ready: constraints.txt pyproject.toml | $(BIN)/python
 ifeq ($(TORCH),given)
-	@$(BIN)/python -c 'import torch, torchvision' || { \
-		echo 'TORCH=given: install torch and torchvision into $(VENV) first'; exit 1; }
+	@$(BIN)/python -W ignore -c 'import torchvision' || { echo 'TORCH=given needs a' \
+		'torch and a torchvision that fit each other in $(VENV); see README'; exit 1; }
 	@grep -vE '^(torch|torchvision|triton|setuptools|cuda-[a-z]+|nvidia-[cn].*)==' \
 		constraints.txt > $(PINS)
 endif
