@@ -51,8 +51,9 @@ $(BIN)/python:
 
 $(VENV)/.run-ready: constraints.txt pyproject.toml | $(BIN)/python
 ifeq ($(TORCH),given)
-	@$(BIN)/python -W ignore -c 'import torchvision' || { echo 'TORCH=given needs a' \
-		'torch and a torchvision that fit each other in $(VENV); see README'; exit 1; }
+	@$(BIN)/python -W ignore -c 'import torchvision' 2> $(VENV)/.why || { \
+		tail -n 1 $(VENV)/.why; echo 'TORCH=given needs a torch and a torchvision' \
+		'that fit each other in $(VENV); see README'; exit 1; }
 	@grep -vE '^(torch|torchvision|triton|setuptools|cuda-[a-z]+|nvidia-[cn].*)==' \
 		constraints.txt > $(PINS)
 endif

@@ -13,6 +13,7 @@ from hypothesis import settings
 from omegaconf import DictConfig
 
 ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("FPNBENCH_DATA", ROOT.parent / "shared" / "data")).resolve()
 
 # Two slow cores: a deadline would measure the machine. Derandomised: the same in CI.
 settings.register_profile("fpnbench", deadline=None, derandomize=True)
@@ -38,7 +39,7 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(
             [sys.executable, str(ROOT / "run.py"), *args],
             cwd=tmp_path,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "FPNBENCH_DATA": str(DATA)},
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -57,7 +58,6 @@ def rng() -> np.random.Generator:
 @pytest.fixture
 def data_folder() -> Path:
     """The folder of the real detection sets; skips the test where there is none."""
-    folder = Path(os.environ.get("FPNBENCH_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no data sets in {folder} (set FPNBENCH_DATA)")
-    return folder
+    if not DATA.is_dir():
+        pytest.skip(f"no data sets in {DATA} (set FPNBENCH_DATA)")
+    return DATA
