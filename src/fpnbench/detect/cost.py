@@ -14,7 +14,7 @@ Linear = nn.Conv2d | nn.Linear
 
 @dataclass(frozen=True, slots=True)
 class PartCost:
-    """Multiply-accumulates of one image and trainable or frozen parameters of a part."""
+    """Multiply-accumulates of one image and parameters, frozen ones too."""
 
     macs: int
     params: int

@@ -1,0 +1,176 @@
+"""Train one network and score it: the heart of every real evaluation."""
+
+import hashlib
+import logging
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from fpnbench.detect.backbone import Backbone
+from fpnbench.detect.cost import detector_cost
+from fpnbench.detect.detector import Detector
+from fpnbench.detect.head import Head, common_channels
+from fpnbench.detect.pyramid import FeaturePyramid
+from fpnbench.graph.canonical import digest
+from fpnbench.graph.genotype import Genotype
+from fpnbench.graph.score import Checkpoint, Score
+from fpnbench.train.cache import CachedSet
+from fpnbench.train.module import History, ProxyModule, TrainBatches
+from fpnbench.train.recipe import Recipe
+from fpnbench.train.scoring import coco_ap
+
+MakeHead = Callable[..., Head]
+"""Called with in_channels, num_classes, levels and image_px."""
+MakeBackbone = Callable[[], Backbone]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting:
+    """Everything of an evaluation but the network, its length and its seed.
+
+    Attributes:
+        train: images trained on.
+        val: images scored.
+        backbone: makes the backbone; its random weights come from the trial's seed.
+        channels: of each backbone level.
+        frozen: whether the sets hold a frozen backbone's maps.
+        head: makes the predictor.
+        levels: outputs the predictor reads.
+        recipe: how to train.
+        image_px: side of the square input.
+        accelerator: of Lightning's Trainer.
+    """
+
+    train: CachedSet
+    val: CachedSet
+    backbone: MakeBackbone
+    channels: Mapping[int, int]
+    frozen: bool
+    head: MakeHead
+    levels: tuple[int, ...]
+    recipe: Recipe
+    image_px: int
+    accelerator: str
+
+
+def train_and_score(
+    setting: Setting, genotype: Genotype, epochs: int, seed: int
+) -> Score:
+    """Train a canonical genotype for `epochs` and score it.
+
+    Weights, order and flips are decided by the genotype's key and `seed` alone.
+
+    Raises:
+        EvaluationError: a loss is not finite.
+        UserError: backbone or predictor do not fit the pyramid.
+    """
+    began = time.perf_counter()
+    own_seed = derived_seed(digest(genotype), seed)
+    devices = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(own_seed)
+        detector, backbone = _build(setting, genotype)
+        cost = detector_cost(
+            genotype, backbone, cast(nn.Module, detector.head), setting.image_px
+        )
+        history = _fit(setting, detector, epochs, own_seed)
+    found = [
+        setting.val.to_original(history.detections[index], index)
+        for index in range(len(setting.val))
+    ]
+    ap = coco_ap(setting.val.dataset, found)
+    per_epoch = len(TrainBatches(setting.train, setting.recipe, 0, 0))
+    trained = epochs * per_epoch * min(setting.recipe.batch, len(setting.train))
+    computed = cost.pyramid.macs + cost.predictor.macs
+    if not setting.frozen:
+        computed += cost.backbone.macs
+    seconds = time.perf_counter() - began
+    return Score(
+        ap=ap["ap"] or 0.0,
+        ap50=ap["ap50"],
+        ap_s=ap["ap_s"],
+        ap_m=ap["ap_m"],
+        ap_l=ap["ap_l"],
+        loss=history.val_loss,
+        macs=cost.macs,
+        params=cost.params,
+        latency_ms=None,
+        cost_s=seconds,
+        images=trained + len(setting.val),
+        train_gmacs=computed * (3 * trained + len(setting.val)) / 1e9,
+        curve=_curve(history, ap["ap"], seconds),
+    )
+
+
+def derived_seed(key: str, seed: int) -> int:
+    """Return the seed of one training, from the network's key and the evaluator's."""
+    text = f"{key} {seed}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def quiet_lightning() -> None:
+    """Let Lightning speak only of errors; the search has its own progress line."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _build(setting: Setting, genotype: Genotype) -> tuple[Detector, nn.Module]:
+    backbone = setting.backbone()
+    pyramid = FeaturePyramid(genotype, setting.channels)
+    levels = tuple(level for level in setting.levels if level in pyramid.out_channels)
+    head = setting.head(
+        in_channels=common_channels(pyramid.out_channels, levels),
+        num_classes=len(setting.train.dataset.categories),
+        levels=levels,
+        image_px=setting.image_px,
+    )
+    detector = Detector(None if setting.frozen else backbone, pyramid, head)
+    return detector.to(memory_format=torch.channels_last), backbone
+
+
+def _fit(setting: Setting, detector: Detector, epochs: int, seed: int) -> History:
+    module = ProxyModule(
+        detector, setting.train, setting.val, setting.recipe, epochs, seed
+    )
+    quiet_lightning()
+    with warnings.catch_warnings():
+        # Advice about workers and logging intervals, which are our own choice here.
+        warnings.filterwarnings("ignore", module="pytorch_lightning.*")
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        trainer = pl.Trainer(
+            accelerator=setting.accelerator,
+            devices=1,
+            max_epochs=epochs,
+            check_val_every_n_epoch=epochs,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            gradient_clip_val=setting.recipe.clip or None,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module)
+    return module.history
+
+
+def _curve(
+    history: History, ap: float | None, seconds: float
+) -> tuple[Checkpoint, ...]:
+    """Return a point an epoch; AP is known at the end alone."""
+    epochs = len(history.epoch_losses)
+    return tuple(
+        Checkpoint(
+            epoch,
+            loss,
+            ap if epoch == epochs else None,
+            seconds * epoch / epochs,
+        )
+        for epoch, loss in enumerate(history.epoch_losses, 1)
+    )

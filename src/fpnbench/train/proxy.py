@@ -1,0 +1,157 @@
+"""The proxy task: scores every sampled genotype by COCO AP under one protocol."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fpnbench.detect.backbone import Backbone
+from fpnbench.graph.genotype import Genotype
+from fpnbench.graph.score import Score
+from fpnbench.train.cache import CachedSet, cache_features, cache_images
+from fpnbench.train.data import DataSource, DetectionSet, search_split
+from fpnbench.train.fit import MakeBackbone, MakeHead, Setting, train_and_score
+from fpnbench.train.recipe import Recipe
+
+VERSION = 1
+"""Of the training code: raised when a change may move a score; part of `benchmark`."""
+
+Sides = tuple[DetectionSet, DetectionSet]
+Progress = Callable[[str, int, int], None]
+"""Told what is prepared, how much of it is done, and how much there is."""
+
+
+class ProxyTrainer:
+    """Trains a network on search-train and scores it on search-val.
+
+    Both are parts of the training split. Data and cache are prepared at construction,
+    so that whatever is wrong with them is said before any training.
+
+    Attributes:
+        benchmark: digest of all that decides a score but genotype, epochs and seed.
+        epochs: fidelity used when a proposal names none.
+        seed: the evaluator's seed.
+        levels: outputs that the detector reads.
+        sides: the set trained on and the set scored.
+    """
+
+    def __init__(
+        self,
+        source: DataSource,
+        held_out: float,
+        split_seed: int,
+        backbone: MakeBackbone,
+        head: MakeHead,
+        levels: tuple[int, ...],
+        recipe: Recipe,
+        image_px: int,
+        epochs: int,
+        seed: int,
+        cache: str,
+        accelerator: str,
+        threads: int | None,
+        progress: Progress = lambda what, done, total: None,
+    ) -> None:
+        """Read the data and prepare the cache.
+
+        Args:
+            source: the data set.
+            held_out: share (below 1) or number of train's images that are search-val.
+            split_seed: draws search-val.
+            backbone: makes the backbone.
+            head: makes the predictor; its settings are part of the benchmark.
+            levels: outputs that the predictor reads, as far as a genotype has them.
+            recipe: how to train.
+            image_px: side of the square input.
+            epochs: fidelity used when a proposal names none.
+            seed: the evaluator's seed.
+            cache: folder of feature caches.
+            accelerator: of Lightning's Trainer: auto, cpu, cuda, ...
+            threads: CPU threads of torch, None for torch's own choice.
+            progress: told how far the cache is.
+
+        Raises:
+            UserError: data, backbone or cache folder are not as they must be.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.epochs, self.seed, self.levels = epochs, seed, tuple(levels)
+        self._source = source
+        self._cache = Path(cache)
+        self._progress = progress
+        with torch.random.fork_rng(devices=[]):
+            self._backbone = backbone()
+        self._make_backbone, self._head, self._recipe = backbone, head, recipe
+        self._image_px, self._accelerator = image_px, accelerator
+        train = source.split("train")
+        self._use(search_split(train, split_seed, held_out))
+
+    def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
+        """Train and score one canonical genotype."""
+        return train_and_score(self._setting, genotype, epochs, seed)
+
+    def for_final(self, part: str) -> "ProxyTrainer":
+        """Return the same protocol trained on all of train and scored on `part`.
+
+        No search can reach this: it scores on search-val alone.
+
+        Args:
+            part: `val`, or `test` for a published table.
+        """
+        other = object.__new__(ProxyTrainer)
+        other.__dict__.update(self.__dict__)
+        sides = self._source.split("train"), self._source.split(part)  # type: ignore[arg-type]
+        other._use(sides)
+        return other
+
+    def _use(self, sides: Sides) -> None:
+        self.sides = sides
+        train, val = (self._cached(side) for side in sides)
+        self._setting = Setting(
+            train=train,
+            val=val,
+            backbone=self._frozen if self._backbone.frozen else self._make_backbone,
+            channels=self._backbone.channels,
+            frozen=self._backbone.frozen,
+            head=self._head,
+            levels=self.levels,
+            recipe=self._recipe,
+            image_px=self._image_px,
+            accelerator=self._accelerator,
+        )
+        self.benchmark = self._identify()
+
+    def _cached(self, side: DetectionSet) -> CachedSet:
+        tell = partial(self._progress, side.name)
+        if self._backbone.frozen:
+            return cache_features(
+                side, self._backbone, self._image_px, self._cache, tell
+            )
+        return cache_images(side, self._image_px, self._cache, tell)
+
+    def _frozen(self) -> Backbone:
+        return self._backbone
+
+    def _identify(self) -> str:
+        """Digest data, split, backbone, detector, recipe, size and code version."""
+        facts = {
+            "version": VERSION,
+            "data": [side.digest for side in self.sides],
+            "backbone": self._backbone.digest,
+            "head": _describe(self._head),
+            "levels": self.levels,
+            "recipe": repr(self._recipe),
+            "image_px": self._image_px,
+        }
+        text = json.dumps(facts, sort_keys=True)
+        return f"{self._source.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _describe(head: Any) -> str:
+    """Name a partially applied head and its settings."""
+    settings = sorted((key, repr(value)) for key, value in head.keywords.items())
+    return f"{head.func.__module__}.{head.func.__qualname__} {settings}"
