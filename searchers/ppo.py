@@ -8,8 +8,8 @@ are sampled from it; every batch of trials told is one update.
 Sources: Zoph et al. 2018 (arXiv 1707.07012, appendix A.2: sizes, initialisation,
 baseline, entropy); Schulman et al. 2017 (arXiv 1707.06347, eq. 7: clipped surrogate).
 
-Tensor names end in their axes: B children of a batch, T decisions, K options of all
-decisions side by side, H hidden units.
+Tensor names end in their axes: B children of a batch, T decisions, K options of the
+largest decision (smaller ones are padded), H hidden units.
 """
 
 from collections.abc import Sequence
@@ -39,21 +39,18 @@ class Controller(nn.Module):
         """
         super().__init__()
         self.sizes = tuple(sizes)
-        self.starts = tuple(int(end) for end in np.cumsum((0, *sizes[:-1])))
-        options = sum(sizes)
-        # torch's own initialisation would draw from the global generator; on the
-        # meta device it draws nothing.
-        self.embed_XH = nn.Parameter(torch.empty(options + 1, hidden))
+        shape = (len(sizes), max(sizes), hidden)
+        self.start_H = nn.Parameter(torch.empty(hidden))
+        self.embed_TKH = nn.Parameter(torch.empty(shape))
+        self.weight_TKH = nn.Parameter(torch.empty(shape))
+        self.bias_TK = nn.Parameter(torch.empty(shape[:2]))
+        # torch's own initialisation would draw from the global generator.
         self.lstm = nn.LSTM(hidden, hidden, batch_first=True, device="meta")
-        self.softmax = nn.Linear(hidden, options, device="meta")
-        self.to_empty(device="cpu")
+        self.lstm.to_empty(device="cpu")
         random = torch.Generator().manual_seed(seed)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -0.1, 0.1, generator=random)
-        own_TK = torch.zeros(len(sizes), options, dtype=torch.bool)
-        for row, start, size in zip(own_TK, self.starts, sizes, strict=True):
-            row[start : start + size] = True
-        self.foreign_TK, self.starts_T = ~own_TK, torch.tensor(self.starts)
+        self.padding_TK = torch.arange(max(sizes)) >= torch.tensor(sizes)[:, None]
 
     @torch.no_grad()
     def sample(self, uniforms: Sequence[float]) -> Choices:
@@ -65,30 +62,32 @@ class Controller(nn.Module):
         # One cell a step: nn.LSTM takes four times as long on a sequence of one.
         weights = self.lstm.all_weights[0]
         h_1H = c_1H = torch.zeros(1, self.lstm.hidden_size)
+        inputs_H: Tensor = self.start_H
         choices: list[int] = []
-        row = -1
-        for uniform, start, size in zip(uniforms, self.starts, self.sizes, strict=True):
-            inputs_1H = self.embed_XH[None, row]
-            h_1H, c_1H = torch.lstm_cell(inputs_1H, (h_1H, c_1H), *weights)
-            part = slice(start, start + size)
-            logits_K = self.softmax.weight[part] @ h_1H[0] + self.softmax.bias[part]
+        for t, (uniform, size) in enumerate(zip(uniforms, self.sizes, strict=True)):
+            h_1H, c_1H = torch.lstm_cell(inputs_H[None], (h_1H, c_1H), *weights)
+            logits_K = (self.weight_TKH[t] @ h_1H[0] + self.bias_TK[t])[:size]
             masses = np.exp((logits_K - logits_K.max()).double().numpy()).cumsum()
             choice = int(np.searchsorted(masses, uniform * masses[-1], side="right"))
             choices.append(min(choice, size - 1))
-            row = start + choices[-1]
+            inputs_H = self.embed_TKH[t, choices[-1]]
         return tuple(choices)
 
     def forward(self, choices_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the choices' log-probabilities and the decisions' entropies, (B, T)."""
-        places_BT = choices_BT + self.starts_T
-        first_B1 = torch.full_like(places_BT[:, :1], -1)
-        inputs_BTH = self.embed_XH[torch.cat([first_B1, places_BT[:, :-1]], dim=1)]
-        logits_BTK = self.softmax(self.lstm(inputs_BTH)[0])
-        logits_BTK = logits_BTK.masked_fill(self.foreign_TK, -torch.inf)
+        """Return log-probabilities of the choices and entropies, both (B, T)."""
+        batch, length = choices_BT.shape
+        chosen_BTH = self.embed_TKH[torch.arange(length), choices_BT]
+        first_B1H = self.start_H.expand(batch, 1, -1)
+        inputs_BTH = torch.cat([first_B1H, chosen_BTH[:, :-1]], dim=1)
+        hidden_BTH, _ = self.lstm(inputs_BTH)
+        logits_BTK = torch.einsum("bth,tkh->btk", hidden_BTH, self.weight_TKH)
+        logits_BTK = (logits_BTK + self.bias_TK).masked_fill(
+            self.padding_TK, -torch.inf
+        )
         log_BTK = logits_BTK.log_softmax(dim=-1)
-        log_BT = log_BTK.gather(-1, places_BT[..., None])[..., 0]
-        finite_BTK = log_BTK.masked_fill(self.foreign_TK, 0.0)
-        return log_BT, -(finite_BTK.exp() * finite_BTK).sum(dim=-1)
+        log_BT = log_BTK.gather(-1, choices_BT[..., None])[..., 0]
+        finite_BTK = log_BTK.masked_fill(self.padding_TK, 0.0)
+        return log_BT, -(log_BTK.exp() * finite_BTK).sum(dim=-1)
 
 
 def ppo_loss(
@@ -207,7 +206,7 @@ class PPO:
         return 0.0, 0, 0.0
 
     def _update(self, trials: Sequence[Trial]) -> None:
-        """Train on a batch; a failure takes its lowest reward, all failed teach nothing.
+        """Train on a batch; failures take its lowest reward, or all of them none.
 
         The old log-probabilities are those of the trials' own choices under the
         controller as it stands here: it has not moved since it proposed them, unless

@@ -1,0 +1,218 @@
+"""What every searcher must do, run over every yaml in conf/searcher."""
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from fpnbench.graph.decision import Choices, Decision, cardinality, check_choices
+from fpnbench.graph.genotype import Genotype
+from fpnbench.search.searcher import Searcher, uniform_choices
+from fpnbench.search.trial import Trial
+
+CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "searcher").glob("*.yaml"))
+SPACES = {
+    "tiny": (2, 1),
+    "fixed": (1, 1, 1),
+    "ordinary": (6, *((4, 3, 1, 7, 2, 5) * 3)),
+    "huge": (12,) * 100,
+}
+LENGTH = 130
+"""Proposals of a run: more than the largest population and several PPO batches."""
+Rewarder = Callable[[int, Choices], float | None]
+
+
+@dataclass
+class StubSpace:
+    """Decisions alone: a searcher has no business decoding."""
+
+    sizes: Sequence[int]
+    name: str = "stub"
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        options = [tuple(range(size)) for size in self.sizes]
+        return tuple(Decision(f"d{i}", o) for i, o in enumerate(options))
+
+    def decode(self, choices: Choices) -> Genotype:
+        raise AssertionError("a searcher decoded a network")
+
+
+def digits(number: int, choices: Choices) -> float:
+    """A function of the choices, in sixteenths: scaling it by 2**k loses nothing."""
+    word = hashlib.sha256(repr(choices).encode()).digest()[0]
+    return (sum(choices) * 16 + word) / 256
+
+
+def flaky(number: int, choices: Choices) -> float | None:
+    """Every third trial fails; a whole batch of the largest preset fails at 40-79."""
+    bad = number % 3 == 0 or 40 <= number < 80
+    return None if bad else digits(number, choices)
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def make(request: pytest.FixtureRequest) -> Callable[..., Searcher]:
+    node = OmegaConf.load(request.param)
+
+    def started(space: str = "ordinary", seed: int = 0) -> Searcher:
+        searcher: Searcher = instantiate(node, _convert_="all")
+        searcher.start(StubSpace(SPACES[space]), seed, None)
+        return searcher
+
+    return started
+
+
+def trial(number: int, choices: Choices, reward: float | None) -> Trial:
+    """What the loop tells; a network whose digest is even counts as known already."""
+    key = hashlib.sha256(repr(choices).encode()).hexdigest()
+    status = "evaluation" if int(key, 16) % 2 else "repeat"
+    if reward is None:
+        status = "infeasible" if number % 2 else "failed"
+    return Trial(number, choices, key[:16], 6, status, reward, None)  # type: ignore[arg-type]
+
+
+def run(
+    searcher: Searcher, reward: Rewarder, length: int = LENGTH, ahead: int = 1
+) -> list[Trial]:
+    """Ask `ahead` proposals, then tell the oldest before every further ask."""
+    waiting, told = [], []
+    for number in range(length):
+        waiting.append((number, searcher.ask().choices))
+        if len(waiting) == ahead:
+            first, choices = waiting.pop(0)
+            told.append(trial(first, choices, reward(first, choices)))
+            searcher.tell(told[-1])
+    return told
+
+
+def choices_of(trials: Sequence[Trial]) -> list[Choices]:
+    return [told.choices for told in trials]
+
+
+def test_yaml_are_found() -> None:
+    assert {"random", "evolution", "ppo", "ppo_paper"} <= {p.stem for p in CONFIGS}
+
+
+def test_same_seed_same_proposals_and_others_differ(make: Callable[..., Searcher]):
+    original = choices_of(run(make(seed=3), digits))
+    assert choices_of(run(make(seed=3), digits)) == original
+    other = choices_of(run(make(seed=4), digits))
+    assert sum(a == b for a, b in zip(original, other, strict=True)) < 5
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_proposals_are_valid(make: Callable[..., Searcher], space: str) -> None:
+    length = 30 if space == "huge" else LENGTH
+    decisions = StubSpace(SPACES[space]).decisions
+    seen = choices_of(run(make(space), flaky, length))
+    assert all(check_choices(decisions, choices) == choices for choices in seen)
+    assert all(type(choice) is int for choices in seen for choice in choices)
+    assert len(set(seen)) >= min(cardinality(decisions), 20)
+
+
+@pytest.mark.parametrize("ahead", [1, 4, 30])
+def test_several_asks_may_precede_a_tell(
+    make: Callable[..., Searcher], ahead: int
+) -> None:
+    first = run(make(), flaky, ahead=ahead)
+    assert len(first) == LENGTH - ahead + 1
+    assert run(make(), flaky, ahead=ahead) == first
+    assert len(set(choices_of(first))) > LENGTH / 4
+
+
+def test_a_start_forgets_the_run_before(make: Callable[..., Searcher]) -> None:
+    searcher = make(seed=0)
+    fresh = choices_of(run(searcher, digits, 60))
+    searcher.start(StubSpace(SPACES["ordinary"]), 0, None)
+    assert choices_of(run(searcher, digits, 60)) == fresh
+
+
+def test_failures_alone_do_not_stop_it(make: Callable[..., Searcher]) -> None:
+    assert len(run(make(), lambda number, choices: None)) == LENGTH
+
+
+@pytest.mark.parametrize("reward", [digits, flaky])
+@pytest.mark.parametrize("scale", [2.0**-30, 2.0**20])
+def test_the_unit_of_the_reward_changes_nothing(
+    make: Callable[..., Searcher], reward: Rewarder, scale: float
+) -> None:
+    def scaled(number: int, choices: Choices) -> float | None:
+        value = reward(number, choices)
+        return None if value is None else scale * value
+
+    assert choices_of(run(make(), scaled)) == choices_of(run(make(), reward))
+
+
+def test_any_line_with_positive_slope_changes_nothing_but_rounding(
+    make: Callable[..., Searcher],
+) -> None:
+    def line(number: int, choices: Choices) -> float:
+        return 3.7 * digits(number, choices) - 11.3
+
+    same = zip(run(make(), line), run(make(), digits), strict=True)
+    # PPO may part at one proposal whose draw lies within 1e-6 of a threshold.
+    first = next((n for n, (a, b) in enumerate(same) if a.choices != b.choices), LENGTH)
+    assert first > 100
+
+
+def test_equal_rewards_differ_by_rounding_only(make: Callable[..., Searcher]) -> None:
+    """A constant has no scale: its rounding errors must not be blown up to rewards."""
+
+    def constant(value: float) -> list[Choices]:
+        return choices_of(run(make(), lambda number, choices: value))
+
+    assert constant(0.1) == constant(0.0) == constant(1e9 + 0.1)
+
+
+@pytest.mark.parametrize("killed", [0, 1, 19, 57, 104])
+def test_replay_equals_the_original(make: Callable[..., Searcher], killed: int) -> None:
+    original = run(make(), flaky)
+    searcher, replayed = make(), []
+    for recorded in original[:killed]:
+        replayed.append(searcher.ask().choices)
+        searcher.tell(recorded)
+    for number in range(killed, LENGTH):
+        choices = searcher.ask().choices
+        replayed.append(choices)
+        searcher.tell(trial(number, choices, flaky(number, choices)))
+    assert replayed == choices_of(original)
+
+
+def test_tell_uses_the_trials_own_choices(make: Callable[..., Searcher]) -> None:
+    """A replay on a machine whose floats differ tells other choices than were asked."""
+    decisions = StubSpace(SPACES["ordinary"]).decisions
+
+    def taught(teacher: int) -> list[Choices]:
+        searcher = make()
+        for number in range(LENGTH):
+            searcher.ask()
+            choices = uniform_choices(decisions, teacher, number)
+            searcher.tell(trial(number, choices, number % 7))
+        return [searcher.ask().choices for _ in range(30)]
+
+    learns = "random_search" not in type(make()).__module__
+    assert (taught(77) != taught(78)) == learns
+
+
+def test_no_global_generator_is_read_or_moved(make: Callable[..., Searcher]) -> None:
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    first = choices_of(run(make(), digits, 60))
+    assert random.getstate() == before[0]
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[2])
+    with torch.random.fork_rng():
+        torch.manual_seed(12345)
+        assert choices_of(run(make(), digits, 60)) == first
+
+
+def test_nothing_is_spent_outside_of_trials(make: Callable[..., Searcher]) -> None:
+    searcher = make()
+    run(searcher, digits, 30)
+    assert searcher.spent() == (0.0, 0, 0.0)
