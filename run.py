@@ -5,6 +5,7 @@ reason first, a traceback only with `debug=true`), 130 after SIGINT.
 """
 
 import os
+import re
 import sys
 
 # Hydra's own handler would print its errors in several lines and exit with 1.
@@ -33,6 +34,8 @@ def _job(cfg: DictConfig) -> None:
 
 def main() -> int:
     """Compose the configuration, run its jobs and return the worst exit code."""
+    # Hydra would take `cell=` for a choice of a group, because of the folder conf/cell.
+    sys.argv = [re.sub("^cell=", "cell_name=", argument) for argument in sys.argv]
     try:
         _job()
     except KeyboardInterrupt as error:

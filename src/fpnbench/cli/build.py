@@ -88,9 +88,9 @@ def load_cell(cfg: DictConfig) -> Genotype:
         raise UserError(f"{path} cannot be read as a cell: {reason}") from error
     if stored != FORMAT:
         raise UserError(f"{path} has format {stored!r}, this version reads {FORMAT}")
-    space = build(_space_node(cfg, name, arguments))
+    space = _cell_space(cfg, name, arguments)
     try:
-        return cast(Genotype, space.decode(check_choices(space.decisions, choices)))
+        return space.decode(check_choices(space.decisions, choices))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -122,16 +122,16 @@ def space_args(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def _space_node(cfg: DictConfig, name: str, arguments: dict[str, Any]) -> DictConfig:
-    """Return the node of a named space, its interpolations reading `cfg`."""
+def _cell_space(cfg: DictConfig, name: str, arguments: dict[str, Any]) -> Space:
+    """Build the space of a cell with the current repeats and width."""
     file = CONF / "space" / f"{name}.yaml"
     base = OmegaConf.load(file) if file.is_file() else OmegaConf.create({})
-    if "_target_" not in {**base, **arguments}:
+    if "_target_" not in [*base, *arguments]:
         names = sorted(path.stem for path in file.parent.glob("*.yaml"))
         raise UserError(f"space {name} is not one of {', '.join(names)}")
-    node = OmegaConf.merge(base, arguments)
-    node._set_parent(cfg)
-    return cast(DictConfig, node)
+    around = OmegaConf.create({"repeats": cfg.repeats, "width": cfg.width})
+    around.space = OmegaConf.merge(base, arguments)
+    return cast(Space, build(around.space))
 
 
 def _group(cfg: DictConfig, name: str) -> DictConfig:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -108,5 +109,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    """Write a JSON file whole; lists of numbers stand on one line."""
+    text = json.dumps(value, indent=2)
+    numbers = re.compile(r"\[[\s\d,.e+-]+\]")
+    text = numbers.sub(lambda found: "[" + " ".join(found[0][1:-1].split()) + "]", text)
+    write_text(path, text + "\n")

@@ -110,7 +110,9 @@ class Ledger:
             )
 
     def _unusable(self, error: Exception) -> UserError:
-        cause = getattr(error.__cause__ or error, "orig", None) or error
+        # Optuna wraps SQLAlchemy's error, which wraps the driver's: the one to read
+        wrapped = error if isinstance(error, SQLAlchemyError) else error.__cause__
+        cause = getattr(wrapped, "orig", None) or wrapped or error
         return UserError(f"the ledger {self._url} cannot be used: {cause}")
 
 
