@@ -56,7 +56,7 @@ def test_value_of_a_small_pyramid_by_hand():
     pairs = [(0, 3), (1, 2), (2, 3), (3, 4)]
     weights = [gauss(f"0 {place!r}") for place in places]
     weights += [gauss(f"0 {(places[a], places[b])!r}") for a, b in pairs]
-    squashed = 1 / (1 + math.exp(-sum(weights) / 3))
+    squashed = 1 / (1 + math.exp(-0.6 * sum(weights) / 3))
     macs = trace(SMALL, CHANNELS, 64).macs
     expected = 0.9 * squashed + 0.1 / (1 + macs / 1e8)
     assert toy().value(SMALL, 1) == pytest.approx(expected * 0.5, abs=1e-12)

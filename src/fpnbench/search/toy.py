@@ -25,8 +25,8 @@ from fpnbench.graph.trace import trace
 
 VERSION = 1
 """Part of the benchmark's id; raised when the function changes."""
-GAIN = 1.0
-"""Slope of the squash."""
+GAIN = 0.6
+"""Slope of the squash; the best networks of the spaces reach about .9, not its end."""
 MACS_SHARE = 0.1
 """Part of the value that is given for few MACs."""
 MACS_HALF = 1e8
@@ -89,7 +89,9 @@ class ToyEvaluator:
         """
         cost = trace(genotype, self._channels, self._image_px)
         value = self._squashed(genotype, cost.macs)
-        noise = self._noise * gauss(f"{seed} {epochs} {digest(genotype)}")
+        noise = 0.0
+        if self._noise:
+            noise = self._noise * gauss(f"{seed} {epochs} {digest(genotype)}")
         images = IMAGES_PER_EPOCH * (epochs + 1)
         gmacs = cost.macs / 1e9 * IMAGES_PER_EPOCH * (3 * epochs + 1)
         seconds = gmacs / GMACS_PER_S

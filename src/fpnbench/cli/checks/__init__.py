@@ -1,0 +1,1 @@
+"""The checks of `mode=check`: one file each, `run(cfg) -> list[Bar]`."""
