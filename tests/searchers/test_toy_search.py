@@ -1,0 +1,77 @@
+"""A small `mode=check what=toy`, on other seeds than the reported ones."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from fpnbench.cli.checks import toy
+from fpnbench.graph.canonical import canonical
+from fpnbench.report.effect import paired_effect
+from fpnbench.search.searcher import uniform_choices
+
+CONF = Path(__file__).parents[2] / "conf"
+SEEDS = range(1000, 1006)
+TRIALS = 150
+
+
+def values(searcher: str, noise: float) -> list[float]:
+    with initialize_config_dir(str(CONF), version_base=None):
+        cases = [toy.case("nasfpn", noise, searcher, seed, TRIALS) for seed in SEEDS]
+    return [toy.best_value(case) for case in cases]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("noise", toy.NOISES)
+def test_evolution_and_ppo_find_better_networks_than_random_search(noise: float):
+    random = values("random", noise)
+    for searcher in ("evolution", "ppo"):
+        pairs = zip(values(searcher, noise), random, strict=True)
+        effect = paired_effect([a - b for a, b in pairs])
+        assert effect.mean > 0, searcher
+        assert effect.wins > effect.losses, searcher
+
+
+def test_a_run_is_judged_by_the_true_value_of_its_most_rewarded_network():
+    with initialize_config_dir(str(CONF), version_base=None):
+        case = toy.case("nasfpn", 0.3, "random", 1000, 12)
+    forms = [
+        canonical(case.space.decode(uniform_choices(case.space.decisions, 1000, n)))
+        for n in range(12)
+    ]
+    told = [case.evaluator(form, 6, 1000).ap for form in forms]
+    true = [case.evaluator.value(form, 6) for form in forms]
+    winner = told.index(max(told))
+    assert true[winner] < max(true)  # or this case would show nothing
+    assert toy.best_value(case) == true[winner]
+
+
+def test_bars_hold_exactly_where_the_interval_is_above_zero():
+    held = toy.bar("nasfpn", 0.0, "ppo", [0.6, 0.7, 0.8], [0.5, 0.5, 0.5])
+    assert held.held
+    assert held.measured.startswith("+0.2000 [+0.1000, +0.3000] (0.7000 against 0.5000")
+    assert not toy.bar("nasfpn", 0.0, "ppo", [0.6, 0.4], [0.5, 0.5]).held
+
+
+def test_check_runs_every_case(monkeypatch: pytest.MonkeyPatch):
+    def run_here(cases):
+        return map(toy.best_value, cases)
+
+    monkeypatch.setattr(toy, "values_of", run_here)
+    cfg: DictConfig = OmegaConf.create({"toy": {"trials": 4, "seeds": 2}})
+    with initialize_config_dir(str(CONF), version_base=None):
+        bars = toy.run(cfg)
+    assert len(bars) == len(toy.SPACES) * len(toy.NOISES) * len(toy.SEARCHERS)
+    assert len({bar.name for bar in bars}) == len(bars)
+    # fewer trials than the first population: evolution is random search
+    evolution = [bar for bar in bars if "evolution" in bar.name]
+    assert all("0 wins, 0 losses" in bar.measured for bar in evolution)
