@@ -6,12 +6,14 @@ is its middle. Letters as in `targets`.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from fpnbench.detect.boxes import area, iou_BNA
 from fpnbench.detect.targets import BACKGROUND, IGNORED, Assignment, Targets
+from fpnbench.graph.errors import UserError
 
 
 def side_cells(level: int, image_px: int) -> int:
@@ -82,7 +84,22 @@ def range_bounds(
         ranges_px: upper bounds of all planned levels but the last, rising.
         planned: levels the ranges were made for, rising.
         levels: levels that are there, a subset of `planned`, rising.
+
+    Raises:
+        UserError: the ranges do not rise, or do not fit the levels.
     """
+    if len(ranges_px) != len(planned) - 1:
+        raise UserError(
+            f"detector.ranges={list(ranges_px)}: levels {list(planned)} need "
+            f"{len(planned) - 1} bounds"
+        )
+    if any(b <= a for a, b in pairwise((0.0, *ranges_px))):
+        raise UserError(f"detector.ranges={list(ranges_px)} must be positive and rise")
+    if not set(levels) <= set(planned):
+        raise UserError(
+            f"detector.ranges are for the levels {list(planned)}, not for "
+            f"{list(levels)}"
+        )
     edges = [0.0, *ranges_px, math.inf]
     owner = [min(levels, key=lambda here: (abs(here - p), here)) for p in planned]
     bounds = []
