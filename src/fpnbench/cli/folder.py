@@ -1,11 +1,13 @@
 """Run folders: their names, and files that are either whole or not there."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,15 +17,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from fpnbench.graph.errors import UserError
 
-FREE = ("out", "mode", "debug", "budget", "ledger", "store")
-"""Keys that may differ when a run is continued."""
+FREE = ("out", "mode", "debug", "budget", "ledger", "store", "names")
+"""Keys that may differ when a run is continued, and `names`, which we add."""
 
 
-def names(cfg: DictConfig) -> dict[str, str]:
-    """Return what was chosen in the groups that name a run, with the seed."""
+def names() -> dict[str, str]:
+    """Return what was chosen in the groups that name a run."""
     chosen = HydraConfig.get().runtime.choices
     groups = ("space", "searcher", "data", "evaluator")
-    return {**{group: str(chosen[group]) for group in groups}, "seed": str(cfg.seed)}
+    return {group: str(chosen[group]) for group in groups}
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
@@ -53,11 +55,9 @@ def flat(values: Any, prefix: str = "") -> dict[str, object]:
 
 def search_folder(cfg: DictConfig) -> Path:
     """Return the folder of a search, a function of its configuration alone."""
-    chosen = names(cfg)
-    text = json.dumps([chosen, fixed(resolved(cfg))], sort_keys=True, default=str)
+    text = json.dumps([names(), fixed(resolved(cfg))], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
-    *groups, seed = chosen.values()
-    return mode_folder(cfg, "-".join([*groups, f"s{seed}", digest]))
+    return mode_folder(cfg, "-".join([*names().values(), f"s{cfg.seed}", digest]))
 
 
 def mode_folder(cfg: DictConfig, name: str) -> Path:
@@ -80,6 +80,23 @@ def mode_folder(cfg: DictConfig, name: str) -> Path:
     except OSError as error:
         raise UserError(f"out={folder} cannot be written: {error.strerror}") from error
     return folder
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Hold a folder: two processes that write one ledger would mix their trials.
+
+    The system lets go of the lock when the process ends, however it ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another process is searching in {folder}") from error
+        yield
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

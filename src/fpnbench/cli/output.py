@@ -1,7 +1,6 @@
 """What a search leaves in its run folder."""
 
 import csv
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ from fpnbench.graph.draw import draw_svg
 from fpnbench.graph.genotype import FORMAT, Genotype
 from fpnbench.report.curves import search_figure
 from fpnbench.report.png import svg_to_png
-from fpnbench.search.budget import Ending, Tally
+from fpnbench.search.budget import Ending, tally_of
 from fpnbench.search.loop import Task
 from fpnbench.search.searcher import Searcher
 from fpnbench.search.trial import Trial
@@ -53,14 +52,14 @@ def summary(
     searcher: Searcher,
     trials: Sequence[Trial],
     ending: Ending,
-    tally: Tally,
 ) -> dict[str, Any]:
     """Return what `summary.json` holds."""
     seconds, images, gmacs = searcher.spent()
-    best = best_trial(trials)
+    tally, best = tally_of(trials), best_trial(trials)
     updates = getattr(searcher, "updates", None)
     return {
-        **names(cfg),
+        **names(),
+        "seed": cfg.seed,
         "status": ending.name,
         "reason": ending.reason,
         "trials": tally.trials,
@@ -83,7 +82,7 @@ def write_best(folder: Path, cfg: DictConfig, task: Task, best: Trial) -> None:
     """Write the best network as a cell file and as pictures."""
     cell = {
         "format": FORMAT,
-        "space": names(cfg)["space"],
+        "space": names()["space"],
         "space_args": space_args(cfg),
         "repeats": cfg.repeats,
         "width": cfg.width,
@@ -91,8 +90,7 @@ def write_best(folder: Path, cfg: DictConfig, task: Task, best: Trial) -> None:
         **_told(best),
     }
     write_json(folder / "best.json", cell)
-    chosen = names(cfg)
-    title = f"{chosen['space']}, {chosen['searcher']}: reward {best.reward:.4f}"
+    title = "{space}, {searcher}: reward ".format(**names()) + f"{best.reward:.4f}"
     svg = draw_svg(_network(task, best), title)
     write_text(folder / "best.svg", svg)
     write_whole(folder / "best.png", lambda part: svg_to_png(svg, part))
@@ -100,8 +98,7 @@ def write_best(folder: Path, cfg: DictConfig, task: Task, best: Trial) -> None:
 
 def write_figure(folder: Path, cfg: DictConfig, trials: Sequence[Trial]) -> None:
     """Write `search.png`."""
-    chosen = names(cfg)
-    title = "{space}, {searcher}, {data}, {evaluator}, seed {seed}".format(**chosen)
+    title = ", ".join([*names().values(), f"seed {cfg.seed}"])
     write_whole(folder / "search.png", lambda part: search_figure(trials, part, title))
 
 
@@ -127,7 +124,4 @@ def _row(trial: Trial) -> dict[str, Any]:
     if trial.score is not None:
         row |= {name: getattr(trial.score, name) for name in SCORES}
     row["choices"] = " ".join(map(str, trial.choices))
-    return {
-        name: "" if isinstance(value, float) and math.isnan(value) else value
-        for name, value in row.items()
-    }
+    return row

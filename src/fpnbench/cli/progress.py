@@ -1,13 +1,14 @@
 """What a person sees while a search runs, on a terminal and in a log file."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from fpnbench.search.budget import Budget, Tally
+from fpnbench.search.budget import Budget, tally_of
 from fpnbench.search.trial import Trial
 
 LOG_SECONDS = 10.0
@@ -19,16 +20,19 @@ class SearchProgress:
 
     Args:
         budget: limits, for the bar and the time left.
+        recorded: trials of an earlier start of this run.
         console: where to print.
     """
 
-    def __init__(self, budget: Budget, console: Console) -> None:
+    def __init__(
+        self, budget: Budget, recorded: Sequence[Trial], console: Console
+    ) -> None:
         self._budget, self._console = budget, console
-        self._best: float | None = None
-        self._bar: TaskID | None = None
+        self._tally = tally_of(recorded)
+        rewards = [trial.reward for trial in recorded if trial.reward is not None]
+        self._best = max(rewards, default=None)
+        self._recorded, self._share_before = len(recorded), self._share()
         self._began = self._printed = time.monotonic()
-        self._share_before: float | None = None
-        self._new = 0
         self._live = Progress(
             SpinnerColumn(),
             BarColumn(20),
@@ -37,11 +41,13 @@ class SearchProgress:
             transient=True,
             disable=not console.is_terminal,
         )
+        self._bar = self._live.add_task("starting", total=1.0)
 
     def __enter__(self) -> "SearchProgress":
         """Begin to draw."""
+        if self._recorded:
+            self._console.print(f"continuing after {self._recorded} recorded trials")
         self._live.start()
-        self._bar = self._live.add_task("starting", total=1.0)
         return self
 
     def __exit__(
@@ -53,44 +59,36 @@ class SearchProgress:
         """Stop drawing."""
         self._live.stop()
 
-    def replayed(self, trials: tuple[Trial, ...], tally_share: float) -> None:
-        """Say how much of the run is already there."""
-        for trial in trials:
-            self._see(trial)
-        self._share_before = tally_share
-        if trials:
-            self._console.print(f"continuing after {len(trials)} recorded trials")
-
-    def __call__(self, trial: Trial, tally: Tally) -> None:
+    def __call__(self, trial: Trial) -> None:
         """Show one more trial; a failure gets a line of its own at once."""
-        self._see(trial)
-        self._new += 1
+        self._tally.add(trial)
         if trial.reward is None:
             reason = f"trial {trial.number} {trial.status}: {trial.reason}"
             self._console.print(reason, markup=False, style="yellow", soft_wrap=True)
-        share = max(self._budget.used(tally, (0.0, 0, 0.0)).values(), default=0.0)
-        line = self._line(trial, tally, share)
-        if self._console.is_terminal and self._bar is not None:
-            self._live.update(self._bar, completed=min(share, 1.0), description=line)
-        elif time.monotonic() - self._printed > LOG_SECONDS:
+        elif self._best is None or trial.reward > self._best:
+            self._best = trial.reward
+        line, share = self._line(), min(self._share(), 1.0)
+        self._live.update(self._bar, completed=share, description=line)
+        silent = time.monotonic() - self._printed
+        if not self._console.is_terminal and silent > LOG_SECONDS:
             self._printed = time.monotonic()
-            self._console.print(line, soft_wrap=True)
+            self._console.print(line, soft_wrap=True, highlight=False)
 
-    def _see(self, trial: Trial) -> None:
-        if trial.reward is not None:
-            better = self._best is None or trial.reward > self._best
-            self._best = trial.reward if better else self._best
+    def _share(self) -> float:
+        """Return the used share of the tightest limit."""
+        return max(self._budget.used(self._tally, (0.0, 0, 0.0)).values(), default=0.0)
 
-    def _line(self, trial: Trial, tally: Tally, share: float) -> str:
+    def _line(self) -> str:
+        tally, share = self._tally, self._share()
         best = "-" if self._best is None else f"{self._best:.4f}"
         elapsed = time.monotonic() - self._began
-        gained = share - (self._share_before or 0.0)
+        rate = (tally.trials - self._recorded) / max(elapsed, 1e-9)
+        gained = share - self._share_before
         left = "?" if gained <= 0 else _clock(elapsed * max(1 - share, 0) / gained)
         return (
-            f"trial {trial.number + 1}  best {best}  "
-            f"{len(tally.keys)} unique / {tally.repeats} repeated / "
-            f"{tally.failures} failed  {self._new / max(elapsed, 1e-9):.2f} trials/s  "
-            f"{left} left"
+            f"trial {tally.trials}  best {best}  {len(tally.keys)} unique / "
+            f"{tally.repeats} repeated / {tally.failures} failed  "
+            f"{rate:.2f} trials/s  {left} left"
         )
 
 

@@ -4,7 +4,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -27,36 +27,38 @@ from fpnbench.cli.folder import (
     fixed,
     flat,
     names,
+    only_process,
     resolved,
     search_folder,
     write_json,
     write_text,
 )
 from fpnbench.cli.progress import SearchProgress, result_table
-from fpnbench.search.budget import Budget, Ending, Tally, parse_budget
+from fpnbench.search.budget import Budget, Ending, parse_budget
 from fpnbench.search.ledger import Ledger
 from fpnbench.search.loop import Interrupted, Task, search
 from fpnbench.search.resume import check_same_run
 from fpnbench.search.searcher import Searcher
+from fpnbench.search.trial import Trial
 
 
 def main(cfg: DictConfig) -> int:
     """Search, write the run folder, print the result; return the exit code."""
-    console = Console()
+    console, folder = Console(), search_folder(cfg)
     budget = parse_budget(resolved(cfg)["budget"])
-    folder = search_folder(cfg)
-    record_configuration(cfg, folder)
-    space = build_space(cfg)
-    task = Task(space, build_evaluator(cfg), build_reward(cfg))
-    searcher = build_searcher(cfg)
-    record_environment(task, folder, console)
-    ledger = build_ledger(cfg, space, folder)
-    try:
-        ending, tally = run(cfg, task, searcher, ledger, budget, folder, console)
-        told = output.summary(cfg, task, searcher, ledger.trials(), ending, tally)
-        write_outputs(cfg, task, ledger, folder, told)
-    finally:
-        ledger.close()
+    with only_process(folder):
+        check_configuration(cfg, folder)
+        task = Task(build_space(cfg), build_evaluator(cfg), build_reward(cfg))
+        searcher = build_searcher(cfg)
+        ledger = build_ledger(cfg, task.space, folder)
+        record_start(cfg, task, folder, console)
+        try:
+            ending = run(cfg, task, searcher, ledger, budget, folder, console)
+            told = output.summary(cfg, task, searcher, ledger.trials(), ending)
+            write_outputs(cfg, task, ledger.trials(), folder, told)
+        finally:
+            forget_if_empty(ledger, folder)
+            ledger.close()
     console.print(result_table(told))
     console.print(f"written to {folder}", soft_wrap=True)
     return finish(ending, console)
@@ -70,10 +72,10 @@ def run(
     budget: Budget,
     folder: Path,
     console: Console,
-) -> tuple[Ending, Tally]:
+) -> Ending:
     """Run the loop under a progress line."""
-    with SearchProgress(budget, console) as progress, interruptible():
-        progress.replayed(ledger.trials(), 0.0)
+    progress = SearchProgress(budget, ledger.trials(), console)
+    with progress, interruptible():
         return search(
             task,
             searcher,
@@ -87,16 +89,19 @@ def run(
 
 
 def write_outputs(
-    cfg: DictConfig, task: Task, ledger: Ledger, folder: Path, told: dict[str, Any]
+    cfg: DictConfig,
+    task: Task,
+    trials: Sequence[Trial],
+    folder: Path,
+    told: dict[str, Any],
 ) -> None:
-    """Write every file of the run folder but configuration and environment."""
-    trials = ledger.trials()
+    """Write what a run leaves behind, numbers before pictures."""
     output.write_trials(folder / "trials.csv", trials)
-    output.write_figure(folder, cfg, trials)
+    write_json(folder / "summary.json", told)
     best = output.best_trial(trials)
     if best is not None:
         output.write_best(folder, cfg, task, best)
-    write_json(folder / "summary.json", told)
+    output.write_figure(folder, cfg, trials)
 
 
 def finish(ending: Ending, console: Console) -> int:
@@ -108,32 +113,48 @@ def finish(ending: Ending, console: Console) -> int:
     return 1 if ending.name == "failures" else 0
 
 
-def record_configuration(cfg: DictConfig, folder: Path) -> None:
-    """Write `config.yaml`, or compare with the one that is there.
+def check_configuration(cfg: DictConfig, folder: Path) -> None:
+    """Refuse to continue a run under another configuration.
 
     Raises:
-        UserError: the folder holds a run of another configuration.
+        UserError: names the keys that differ.
     """
-    path = folder / "config.yaml"
-    values = {"names": names(cfg), **resolved(cfg)}
-    if path.is_file():
+    if (path := folder / "config.yaml").is_file():
         recorded = resolved(cast(DictConfig, OmegaConf.load(path)))
-        check_same_run(flat(fixed(recorded)), flat(fixed(values)), str(folder))
-    write_text(path, OmegaConf.to_yaml(OmegaConf.create(values)))
+        there = flat(fixed(recorded)) | recorded.get("names", {})
+        check_same_run(there, flat(fixed(resolved(cfg))) | names(), str(folder))
 
 
-def record_environment(task: Task, folder: Path, console: Console) -> None:
-    """Write `environment.json`; say what changed since the run began."""
+def record_start(cfg: DictConfig, task: Task, folder: Path, console: Console) -> None:
+    """Write `config.yaml` and `environment.json`; say what changed since the start.
+
+    Raises:
+        UserError: the scores of an earlier start are of another benchmark.
+    """
+    now = {
+        "benchmark": task.evaluator.benchmark,
+        **environment(getattr(task.evaluator, "threads", None)),
+    }
     path = folder / "environment.json"
-    now = environment(getattr(task.evaluator, "threads", None))
     if path.is_file():
-        before = flat(json.loads(path.read_text()))
-        changed = [key for key, value in flat(now).items() if before.get(key) != value]
+        before = json.loads(path.read_text())
+        old, new = flat(before), flat(now)
+        there, here = ({"benchmark": each["benchmark"]} for each in (old, new))
+        check_same_run(there, here, str(folder))
+        changed = ", ".join(key for key in new if new[key] != old.get(key))
         if changed:
-            names = ", ".join(changed)
-            console.print(f"note: changed since this run began: {names}")
-        return
-    write_json(path, now)
+            console.print(f"note: changed since this run began: {changed}")
+    else:
+        write_json(path, now)
+    values = {**resolved(cfg), "names": names()}
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(values)))
+
+
+def forget_if_empty(ledger: Ledger, folder: Path) -> None:
+    """Let a folder without a finished trial be used with another configuration."""
+    if not ledger.trials():
+        for name in ("config.yaml", "environment.json"):
+            (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager

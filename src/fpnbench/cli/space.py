@@ -11,7 +11,7 @@ from fpnbench.graph.decision import cardinality
 
 def main(cfg: DictConfig) -> int:
     """Print the space and write `space.json`."""
-    space, name = build_space(cfg), names(cfg)["space"]
+    space, name = build_space(cfg), names()["space"]
     size, paper = cardinality(space.decisions), cfg.mode.paper.get(name)
     table = Table("decision", "options", box=None)
     for decision in space.decisions:
@@ -19,7 +19,8 @@ def main(cfg: DictConfig) -> int:
     console = Console()
     console.print(table)
     printed = "none printed" if paper is None else f"{paper:.4g}"
-    console.print(f"{name}: {size:,} choice vectors = {size:.5g}; paper: {printed}")
+    counted = f"{name}: {size:,} choice vectors = {size:.5g}; paper: {printed}"
+    console.print(counted, soft_wrap=True)
     folder = mode_folder(cfg, f"space-{name}")
     write_json(
         folder / "space.json",

@@ -3,7 +3,7 @@
 Every trial is exactly one of evaluation, repeat and failure; the three sum to `trials`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -69,6 +69,14 @@ class Tally:
         if trial.status != "infeasible":
             failed = not (evaluated or repeated)
             self.failures_in_row = self.failures_in_row + 1 if failed else 0
+
+
+def tally_of(trials: Iterable[Trial]) -> Tally:
+    """Count trials, in order of telling."""
+    tally = Tally()
+    for trial in trials:
+        tally.add(trial)
+    return tally
 
 
 @dataclass(frozen=True, slots=True)

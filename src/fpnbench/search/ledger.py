@@ -60,8 +60,8 @@ class Ledger:
                 direction="maximize",
                 load_if_exists=True,
             )
-            self._check_space()
             frozen = self._study.get_trials(deepcopy=False)
+            self._check_space(fresh=not frozen)
         except (SQLAlchemyError, StorageInternalError) as error:
             raise self._unusable(error) from error
         recorded = sorted(map(_thaw, frozen), key=lambda trial: trial.number)
@@ -97,12 +97,13 @@ class Ledger:
         if isinstance(self._storage, RDBStorage):
             self._storage.engine.dispose()
 
-    def _check_space(self) -> None:
+    def _check_space(self, fresh: bool) -> None:
         ours = [[entry.name, list(entry.options)] for entry in self._decisions]
         theirs = self._study.user_attrs.get(SPACE)
-        if theirs is None:
+        if fresh:
             self._study.set_user_attr(SPACE, ours)
         elif theirs != ours:
+            theirs = theirs or []
             raise UserError(
                 f"the ledger {self._url} is of another space: it has "
                 f"{len(theirs)} decisions ({_some(theirs)}), this space has "

@@ -11,7 +11,7 @@ from fpnbench.graph.decision import cardinality, check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import EvaluationError, Evaluator, Space
 from fpnbench.graph.score import Score
-from fpnbench.search.budget import Budget, Ending, Tally
+from fpnbench.search.budget import Budget, Ending, tally_of
 from fpnbench.search.ledger import Ledger
 from fpnbench.search.resume import replay
 from fpnbench.search.reward import Reward
@@ -43,9 +43,9 @@ def search(
     *,
     seed: int,
     folder: Path | None = None,
-    on_trial: Callable[[Trial, Tally], None] = lambda trial, tally: None,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
     warn: Callable[[str], None] = lambda message: None,
-) -> tuple[Ending, Tally]:
+) -> Ending:
     """Run a search until its budget ends it, after replaying what `ledger` holds.
 
     Args:
@@ -61,23 +61,20 @@ def search(
     Raises:
         UserError: whatever the space or evaluator refuses as the user's mistake.
     """
-    searcher.start(task.space, seed, folder)
-    recorded, tally = ledger.trials(), Tally()
-    replay(searcher, recorded, warn)
-    for trial in recorded:
-        tally.add(trial)
     size = cardinality(task.space.decisions)
-    while not (ending := budget.ending(tally, searcher.spent(), size)):
-        try:
+    tally = tally_of(ledger.trials())
+    try:
+        searcher.start(task.space, seed, folder)
+        replay(searcher, ledger.trials(), warn)
+        while not (ending := budget.ending(tally, searcher.spent(), size)):
             trial = run_trial(task, ledger, searcher.ask(), tally.trials)
-        except (Interrupted, KeyboardInterrupt):
-            ending = Ending("interrupted", "stopped by the user")
-            break
-        ledger.append(trial)
-        searcher.tell(trial)
-        tally.add(trial)
-        on_trial(trial, tally)
-    return ending, tally
+            ledger.append(trial)
+            searcher.tell(trial)
+            tally.add(trial)
+            on_trial(trial)
+    except (Interrupted, KeyboardInterrupt):
+        return Ending("interrupted", "stopped by the user")
+    return ending
 
 
 def run_trial(task: Task, ledger: Ledger, proposal: Proposal, number: int) -> Trial:

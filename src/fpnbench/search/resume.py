@@ -38,18 +38,24 @@ def replay(
 def check_same_run(recorded: Flat, current: Flat, folder: str) -> None:
     """Refuse to continue a run under another configuration.
 
+    Where `space` differs, the keys below it (`space.width`, ...) are not named.
+
     Raises:
         UserError: names the keys that differ, with both values.
     """
     absent = "(absent)"
     differing = [
-        f"{key}: {recorded.get(key, absent)} there, {current.get(key, absent)} now"
+        key
         for key in sorted({*recorded, *current})
         if recorded.get(key, absent) != current.get(key, absent)
     ]
-    if differing:
-        rest = f"; and {len(differing) - 6} more" if len(differing) > 6 else ""
+    named = [
+        f"{key}: {recorded.get(key, absent)} there, {current.get(key, absent)} now"
+        for key in differing
+        if key.split(".")[0] not in differing or "." not in key
+    ]
+    if named:
         raise UserError(
-            f"{folder} holds a run of another configuration: "
-            f"{'; '.join(differing[:6])}{rest}; give another out="
+            f"{folder} holds a run of another configuration ({'; '.join(named)}); "
+            "give another out="
         )

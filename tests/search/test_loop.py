@@ -1,0 +1,250 @@
+"""The loop on a tiny space, with a searcher that asks what it is given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from fpnbench.graph.decision import Choices, Decision
+from fpnbench.graph.errors import UserError
+from fpnbench.graph.genotype import Genotype, Node
+from fpnbench.graph.ops import Conv, Input
+from fpnbench.graph.protocols import EvaluationError, Space
+from fpnbench.graph.score import Score
+from fpnbench.search.budget import parse_budget
+from fpnbench.search.ledger import Ledger
+from fpnbench.search.loop import Interrupted, Task, search
+from fpnbench.search.reward import average_precision
+from fpnbench.search.trial import Proposal, Trial
+
+LIMITS = {"max_failures": 3, "max_repeats": 4}
+WIDTHS = (8, 16, 24, 32)
+
+
+class TinySpace:
+    """The width of one convolution counts, the second decision changes nothing."""
+
+    name = "tiny"
+    decisions = (Decision("width", WIDTHS), Decision("idle", (0, 1, 2)))
+
+    def decode(self, choices: Choices) -> Genotype:
+        conv = Conv(WIDTHS[choices[0]], 1, "none", bias=False)
+        nodes = (Node(Input(3), ()), Node(conv, (0,)), Node(conv, (1,)))
+        return Genotype(nodes, ((3, 1), (4, 2)))
+
+
+@dataclass
+class Script:
+    """A searcher that proposes a list over and over and remembers what it is told."""
+
+    proposals: Sequence[Proposal]
+    asked: int = 0
+    told: list[Trial] = field(default_factory=list)
+    folder: Path | None = None
+
+    def start(self, space: Space, seed: int, folder: Path | None) -> None:
+        self.folder = folder
+
+    def ask(self) -> Proposal:
+        self.asked += 1
+        return self.proposals[(self.asked - 1) % len(self.proposals)]
+
+    def tell(self, trial: Trial) -> None:
+        self.told.append(trial)
+
+    def spent(self) -> tuple[float, int, float]:
+        return 0.0, 0, 0.0
+
+
+@dataclass
+class Widths:
+    """AP = width / 100; can be told to fail."""
+
+    errors: dict[int, BaseException] = field(default_factory=dict)
+    scores: dict[int, float] = field(default_factory=dict)
+    calls: list[tuple[Genotype, int, int]] = field(default_factory=list)
+    benchmark: str = "widths"
+    epochs: int = 6
+    seed: int = 11
+    levels: tuple[int, ...] = (3,)
+
+    def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
+        self.calls.append((genotype, epochs, seed))
+        op = genotype.nodes[1].op
+        assert isinstance(op, Conv)
+        if op.width in self.errors:
+            raise self.errors[op.width]
+        ap = self.scores.get(op.width, op.width / 100)
+        none = (None, None, None, None, None)
+        return Score(ap, *none, 1, 1, None, 2.0, 30, 0.5)
+
+
+def ask(*widths: int, epochs: int | None = None) -> list[Proposal]:
+    return [Proposal((WIDTHS.index(width), 0), epochs) for width in widths]
+
+
+def ledger_of(*trials: Trial) -> Ledger:
+    ledger = Ledger(decisions=TinySpace.decisions, folder=None, url=None, study="t")
+    for trial in trials:
+        ledger.append(trial)
+    return ledger
+
+
+def go(
+    proposals: Sequence[Proposal],
+    evaluator: Widths | None = None,
+    ledger: Ledger | None = None,
+    **limits: float,
+) -> tuple[str, Script, Ledger, list[str]]:
+    searcher, warnings = Script(proposals), []
+    ledger = ledger or ledger_of()
+    task = Task(TinySpace(), evaluator or Widths(), average_precision)
+    budget = parse_budget({**LIMITS, **limits})
+    ending = search(task, searcher, ledger, budget, seed=0, warn=warnings.append)
+    return ending.name, searcher, ledger, warnings
+
+
+def test_scores_are_recorded_charged_and_told() -> None:
+    evaluator = Widths()
+    ending, searcher, ledger, _ = go(ask(8, 24), evaluator, evaluations=2)
+    assert ending == "done"
+    assert [trial.reward for trial in ledger.trials()] == [0.08, 0.24]
+    first = ledger.trials()[0]
+    assert (first.status, first.number, first.epochs) == ("evaluation", 0, 6)
+    assert (first.seconds, first.images, first.gmacs) == (2.0, 30, 0.5)
+    assert tuple(searcher.told) == ledger.trials()
+
+
+def test_the_evaluator_gets_the_canonical_graph_of_the_levels_it_reads() -> None:
+    evaluator = Widths()
+    go(ask(8), evaluator, trials=1)
+    genotype, epochs, seed = evaluator.calls[0]
+    assert genotype.levels == (3,)
+    assert len(genotype.nodes) == 2
+    assert (epochs, seed) == (6, 11)
+
+
+def test_the_same_network_is_never_trained_twice() -> None:
+    evaluator = Widths()
+    same = [Proposal((1, 0)), Proposal((1, 2)), Proposal((2, 0)), Proposal((1, 0))]
+    _, _, ledger, _ = go(same, evaluator, trials=4)
+    assert len(evaluator.calls) == 2
+    statuses = [trial.status for trial in ledger.trials()]
+    assert statuses == ["evaluation", "repeat", "evaluation", "repeat"]
+    again = ledger.trials()[1]
+    assert again.repeat_of == 0
+    assert again.reward == ledger.trials()[0].reward
+    assert (again.seconds, again.images, again.gmacs) == (0.0, 0, 0.0)
+
+
+def test_another_fidelity_is_another_evaluation() -> None:
+    evaluator = Widths()
+    proposals = [*ask(8), *ask(8, epochs=12), *ask(8, epochs=6)]
+    _, _, ledger, _ = go(proposals, evaluator, trials=3)
+    assert [epochs for _, epochs, _ in evaluator.calls] == [6, 12]
+    assert ledger.trials()[2].repeat_of == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (EvaluationError("the loss is NaN\nin epoch 2"), "the loss is NaN in epoch 2"),
+        (RuntimeError("out of memory"), "RuntimeError: out of memory"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_a_failure_is_told_with_its_reason_and_the_search_goes_on(
+    error: Exception, reason: str
+) -> None:
+    ending, searcher, ledger, _ = go(ask(8, 16, 24), Widths({16: error}), trials=3)
+    assert ending == "done"
+    failed = ledger.trials()[1]
+    assert (failed.status, failed.reward) == ("failed", None)
+    assert failed.reason.startswith(reason)
+    assert failed.seconds > 0
+    assert searcher.told[1] == failed
+    assert searcher.told[2].reward == 0.24
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_reward_that_is_no_number_is_a_failure_and_charged(value: float) -> None:
+    _, _, ledger, _ = go(ask(8), Widths(scores={8: value}), trials=1)
+    trial = ledger.trials()[0]
+    assert (trial.status, trial.reward, trial.score) == ("failed", None, None)
+    assert trial.reason == f"the reward is {value}"
+    assert trial.images == 30
+
+
+def test_a_network_that_failed_fails_again_without_a_charge() -> None:
+    evaluator = Widths({8: EvaluationError("the loss is NaN")})
+    _, _, ledger, _ = go(ask(8, 16), evaluator, trials=3)
+    again = ledger.trials()[2]
+    assert len(evaluator.calls) == 2
+    assert (again.status, again.repeat_of, again.seconds) == ("failed", 0, 0.0)
+    assert again.reason == "the loss is NaN"
+
+
+def test_a_mistake_of_the_users_ends_the_run_and_keeps_what_is_known() -> None:
+    ledger = ledger_of()
+    with pytest.raises(UserError, match="no such file"):
+        go(ask(8, 16), Widths({16: UserError("no such file")}), ledger, trials=5)
+    assert len(ledger.trials()) == 1
+
+
+@pytest.mark.parametrize("signal", [Interrupted(), KeyboardInterrupt()])
+def test_an_interrupt_keeps_what_is_finished(signal: BaseException) -> None:
+    ending, _, ledger, _ = go(ask(8, 16), Widths({16: signal}), trials=5)
+    assert ending == "interrupted"
+    assert len(ledger.trials()) == 1
+
+
+def test_a_searcher_that_repeats_itself_stalls_and_a_broken_one_stops() -> None:
+    ending, _, ledger, _ = go(ask(8), trials=100)
+    assert (ending, len(ledger.trials())) == ("stalled", 5)
+    broken = Widths({width: EvaluationError("no") for width in WIDTHS})
+    ending, _, ledger, _ = go(ask(8, 16, 24, 32), broken, trials=100)
+    assert (ending, len(ledger.trials())) == ("failures", 3)
+
+
+def test_a_space_of_which_all_is_known_ends_exhausted() -> None:
+    every = [Proposal((first, second)) for first in range(4) for second in range(3)]
+    ending, _, ledger, _ = go(every, trials=100)
+    assert (ending, len(ledger.trials())) == ("exhausted", 12)
+
+
+def test_a_continued_run_equals_an_uninterrupted_one() -> None:
+    order = ask(8, 24, 8, 16, 32, 24)
+    _, whole, full, _ = go(order, trials=6)
+    ledger = ledger_of()
+    go(order, ledger=ledger, trials=2)
+    evaluator = Widths()
+    ending, rest, ledger, warnings = go(order, evaluator, ledger, trials=6)
+
+    def timeless(trials: Sequence[Trial]) -> list[Trial]:
+        return [replace(trial, wall_s=0.0) for trial in trials]
+
+    assert ending == "done"
+    assert timeless(ledger.trials()) == timeless(full.trials())
+    assert timeless(rest.told) == timeless(whole.told)
+    assert len(evaluator.calls) == 2
+    assert not warnings
+
+
+def test_a_finished_run_is_over_at_once() -> None:
+    ledger = ledger_of()
+    go(ask(8, 24), ledger=ledger, trials=2)
+    evaluator = Widths()
+    ending, searcher, ledger, _ = go(ask(8, 24), evaluator, ledger, trials=2)
+    assert (ending, searcher.asked, evaluator.calls) == ("done", 2, [])
+
+
+def test_a_replay_that_differs_is_said_once_and_the_record_is_kept() -> None:
+    ledger = ledger_of()
+    go(ask(8, 24, 16), ledger=ledger, trials=3)
+    before = ledger.trials()
+    _, searcher, ledger, warnings = go(ask(8, 32, 32, 32), ledger=ledger, trials=4)
+    assert ledger.trials()[:3] == before
+    assert tuple(searcher.told[:3]) == before
+    assert len(warnings) == 1
+    assert warnings[0].startswith("trial 1 was recorded with choices [2, 0]")
