@@ -1,5 +1,6 @@
 """Fixtures of every suite: real configuration, command line, seeded randomness."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hypothesis import settings
 from omegaconf import DictConfig
+
+from fpnbench.cli.build import build_space
+from fpnbench.graph.canonical import canonical
+from fpnbench.graph.genotype import Genotype
+from fpnbench.graph.protocols import Space
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FPNBENCH_DATA", ROOT.parent / "shared" / "data")).resolve()
@@ -61,3 +67,27 @@ def data_folder() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no data sets in {DATA} (set FPNBENCH_DATA)")
     return DATA
+
+
+@pytest.fixture
+def make_space(conf: Callable[..., DictConfig]) -> Callable[..., Space]:
+    """Build a space of conf/space: make_space("nasfpn", repeats=3)."""
+
+    def make(name: str, repeats: int = 1, width: int = 64) -> Space:
+        return build_space(
+            conf(f"space={name}", f"repeats={repeats}", f"width={width}")
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_cell(make_space: Callable[..., Space]) -> Callable[..., Genotype]:
+    """Build a cell of conf/cell: make_cell("nasfpn", width=256, repeats=7)."""
+
+    def make(name: str, repeats: int = 1, width: int = 64) -> Genotype:
+        cell = json.loads((ROOT / "conf" / "cell" / f"{name}.json").read_text())
+        space = make_space(cell["space"], repeats, width)
+        return canonical(space.decode(tuple(cell["choices"])))
+
+    return make
