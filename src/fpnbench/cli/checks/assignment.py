@@ -21,26 +21,35 @@ from fpnbench.train.resize import ResizedSet
 MOST_UNMATCHED = 0.15
 MOST_OWNED = 0.60
 LEAST_OWNED = 0.02
-BATCH = 32  # images at once; memory only
+BATCH = 8  # images at once; few, since all are padded to the fullest
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def run(cfg: DictConfig) -> list[Bar]:
     """Audit the configured detector on all training boxes of the configured data."""
+    result, reaches = measure(cfg)
+    _show(f"{cfg.data.name} train, {cfg.image_px} px", result, reaches)
+    return bars(result)
+
+
+def measure(cfg: DictConfig) -> tuple[Audit, Tensor]:
+    """Return the audit and the reaches of all training boxes, see `reaches_px`.
+
+    Raises:
+        UserError: there are no boxes.
+    """
     train = build_source(cfg).split("train")
-    resized = ResizedSet(train, int(cfg.image_px))
     head = build(cfg.detector)(
         in_channels=int(cfg.width),  # no weight is used here
         num_classes=len(train.categories),
         levels=tuple(cfg.detector.levels),
         image_px=int(cfg.image_px),
     )
-    if not any(len(resized.boxes(i, flip=False)) for i in range(len(resized))):
+    batches = list(_batches(ResizedSet(train, int(cfg.image_px))))
+    reaches = reaches_px(batches)
+    if not len(reaches):
         raise UserError(f"{train.name} has no boxes to assign")
-    result = audit(head, _batches(resized))
-    reaches = reaches_px(_batches(resized))
-    _show(f"{train.name}, {cfg.image_px} px", result, reaches)
-    return bars(result)
+    return audit(head, batches), reaches
 
 
 def bars(result: Audit) -> list[Bar]:
