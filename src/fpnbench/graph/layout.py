@@ -133,17 +133,34 @@ def _place(graph: BlockGraph) -> tuple[dict[BlockKey, Spot], tuple[int, ...]]:
                 key = _gate(repeat, level)
                 spots[key] = Spot(key, start, level, None)
         taken: set[tuple[int, int]] = set()
-        for block in (block for block in graph.blocks if block.key[0] == repeat):
-            sources = [link.source for link in graph.links if link.target == block.key]
-            column = 1 + max(
-                (spots[s].column for s in sources if s[0] == repeat), default=start
+        for block in _by_depth(graph, repeat):
+            columns = (
+                spots[link.source].column
+                for link in graph.links
+                if link.target == block.key and link.source[0] == repeat
             )
+            column = 1 + max(columns, default=start)
             while (column, block.level) in taken:
                 column += 1
             taken.add((column, block.level))
             spots[block.key] = Spot(block.key, column, block.level, block)
         start = 1 + max((column for column, _ in taken), default=start)
     return spots, tuple(gates)
+
+
+def _by_depth(graph: BlockGraph, repeat: int) -> list[Block]:
+    """Return a repeat's blocks, inputs before users, else in their space's order.
+
+    A canonical graph has an order of its own, another one in every repeat: by depth and
+    index, repeats of one cell look alike.
+    """
+    depth: dict[BlockKey, int] = {}
+    for block in graph.blocks:
+        sources = (link.source for link in graph.links if link.target == block.key)
+        above = (depth[s] + 1 for s in sources if s[0] == repeat and s in depth)
+        depth[block.key] = max(above, default=0)
+    blocks = [block for block in graph.blocks if block.key[0] == repeat]
+    return sorted(blocks, key=lambda block: (depth[block.key], block.key))
 
 
 def _gated_links(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, cycle
 from math import inf, nan
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from matplotlib.transforms import blended_transform_factory
 from fpnbench.report.style import (
     AMBER,
     BLUE,
+    DASHES,
     INK,
     MUTED,
     RED,
@@ -86,11 +87,11 @@ def comparison_figure(
     """
     figure, axes = panels(len(bands), (4.2, 3.6), title)
     searchers = sorted({name for lines in bands.values() for name in lines})
-    colours = {name: SERIES[i % len(SERIES)] for i, name in enumerate(searchers)}
+    looks = dict(zip(searchers, cycle(zip(SERIES, DASHES, strict=True)), strict=False))
     for axis, (space, lines) in zip(axes, bands.items(), strict=True):
         axis.set_title(space, fontsize=11, color=INK)
         for searcher, band in lines.items():
-            colour = colours[searcher]
+            colour, dashes = looks[searcher]
             axis.fill_between(
                 band.trials,
                 band.low,
@@ -102,7 +103,13 @@ def comparison_figure(
             )
             label = f"{searcher} (n={band.runs})"
             axis.step(
-                band.trials, band.median, where="post", color=colour, lw=2, label=label
+                band.trials,
+                band.median,
+                where="post",
+                color=colour,
+                lw=2,
+                ls=dashes,
+                label=label,
             )
         axis.set_xlabel("trial", fontsize=10)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

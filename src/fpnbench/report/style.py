@@ -15,6 +15,8 @@ BLUE, AMBER, RED, GREEN, TEAL, VIOLET = (
 )
 SERIES = (BLUE, AMBER, TEAL, RED, VIOLET, GREEN)
 """Colours of lines that are compared, in order."""
+DASHES = ("-", "--", "-.", ":", "-", "--")
+"""Line styles beside them: lines that lie on each other both show, and in grey print."""
 DOTS_PER_INCH = 160
 
 
