@@ -141,7 +141,7 @@ class ProxyTrainer:
         facts = {
             "version": VERSION,
             "data": [side.digest for side in self.sides],
-            "backbone": self._backbone.digest,
+            "backbone": [self._backbone.digest, self._backbone.frozen],
             "head": _describe(self._head),
             "levels": self.levels,
             "recipe": repr(self._recipe),

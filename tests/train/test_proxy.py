@@ -1,0 +1,137 @@
+"""One evaluation, really trained, on a handful of digit scenes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fpnbench.cli.build import build_evaluator
+from fpnbench.graph.canonical import canonical
+from fpnbench.graph.protocols import EvaluationError
+from fpnbench.graph.score import Score
+from fpnbench.graph.trace import trace
+from fpnbench.train.proxy import ProxyTrainer
+
+QUICK = (
+    "image_px=64",
+    "data.train_images=16",
+    "data.val_images=8",
+    "data.test_images=8",
+    "data.objects=[1,3]",
+    "data.sizes=[12,16,24]",
+    "recipe.batch=4",
+    "width=16",
+    "detector.width=16",
+    "evaluator.epochs=2",
+)
+
+
+@pytest.fixture
+def proxy(conf, tmp_path):
+    def make(*overrides: str) -> ProxyTrainer:
+        torch.set_num_threads(1)
+        made = build_evaluator(conf(*QUICK, f"evaluator.cache={tmp_path}", *overrides))
+        assert isinstance(made, ProxyTrainer)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def cell(make_cell):
+    return canonical(make_cell("fpn_vanilla", width=16).restrict((3, 4, 5, 6)))
+
+
+def facts(score: Score) -> Score:
+    """Everything but times."""
+    curve = tuple(replace(point, cost_s=0.0) for point in score.curve)
+    return replace(score, cost_s=0.0, curve=curve)
+
+
+def test_score_depends_on_key_epochs_and_seed_alone(proxy, cell, make_cell) -> None:
+    evaluate = proxy()
+    other = canonical(make_cell("nasfpn", width=16).restrict((3, 4, 5, 6)))
+    before = torch.random.get_rng_state()
+    first = facts(evaluate(cell, 2, 0))
+    evaluate(other, 1, 0)
+    torch.rand(3)
+    assert facts(evaluate(cell, 2, 0)) == first
+    assert facts(proxy()(cell, 2, 0)) == first
+    assert facts(evaluate(cell, 2, 1)).loss != first.loss
+    torch.random.set_rng_state(before)
+    evaluate(cell, 1, 0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    evaluate(cell, 1, 0)
+    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+
+
+def test_score_says_what_it_cost(proxy, cell) -> None:
+    evaluate = proxy()
+    score = evaluate(cell, 2, 0)
+    train, val = (len(side.records) for side in evaluate.sides)
+    assert train + val == 16
+    trained = 2 * (train // 4 * 4)
+    assert score.images == trained + val
+    pyramid = trace(cell, {3: 40, 4: 112, 5: 320}, 64)
+    assert score.macs > pyramid.macs  # backbone and predictor come on top
+    per_image = score.train_gmacs * 1e9 / (3 * trained + val)
+    assert pyramid.macs < per_image < score.macs  # the frozen backbone is not computed
+    assert [point.epoch for point in score.curve] == [1, 2]
+    assert score.curve[-1].ap == score.ap
+    assert score.curve[0].ap is None
+    assert 0 <= score.ap <= 1
+
+
+def test_training_lowers_the_loss(proxy, cell) -> None:
+    curve = proxy()(cell, 6, 0).curve
+    assert curve[-1].loss < 0.8 * curve[0].loss
+
+
+def test_trained_backbone(proxy, cell) -> None:
+    evaluate = proxy("backbone=resnet10", "evaluator.epochs=1")
+    other = evaluate._backbone.channels
+    assert set(other) == {3, 4, 5}
+    score = evaluate(cell, 1, 0)
+    assert facts(evaluate(cell, 1, 0)) == facts(score)
+    trained = score.images - len(evaluate.sides[1].records)
+    assert score.train_gmacs * 1e9 == pytest.approx(
+        score.macs * (3 * trained + len(evaluate.sides[1].records))
+    )
+
+
+def test_loss_that_is_not_finite_fails_the_trial(proxy, cell) -> None:
+    evaluate = proxy("recipe.lr=1e30", "recipe.clip=0")
+    with pytest.raises(EvaluationError, match=r"loss.* is (nan|inf)"):
+        evaluate(cell, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("override", "same"),
+    [
+        ("evaluator.seed=5", True),
+        ("evaluator.epochs=7", True),
+        ("evaluator.threads=1", True),
+        ("repeats=3", True),
+        ("seed=9", True),
+        ("data.split_seed=1", False),
+        ("data.seed=1", False),
+        ("recipe.lr=1e-3", False),
+        ("detector.prior=0.02", False),
+        ("detector.levels=[3,4,5]", False),
+        ("detector=retinanet", False),
+        ("image_px=96", False),
+        ("backbone.frozen=false", False),
+    ],
+)
+def test_benchmark_changes_with_what_decides_a_score(proxy, override, same) -> None:
+    assert (proxy().benchmark == proxy(override).benchmark) is same
+
+
+def test_final_sides_are_all_of_train_and_val(proxy) -> None:
+    evaluate = proxy()
+    final = evaluate.for_final("val")
+    assert [len(side.records) for side in final.sides] == [16, 8]
+    assert final.benchmark != evaluate.benchmark
+    assert len(evaluate.sides[0].records) < 16
