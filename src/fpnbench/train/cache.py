@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from fpnbench.detect.backbone import Backbone
 from fpnbench.detect.targets import Detections, Targets
 from fpnbench.graph.errors import UserError
 from fpnbench.train.array_store import Arrays, Progress, stored
@@ -81,7 +82,7 @@ class CachedSet:
 
 def cache_features(
     dataset: DetectionSet,
-    backbone: nn.Module,
+    backbone: Backbone,
     image_px: int,
     folder: Path,
     progress: Progress,
@@ -90,7 +91,7 @@ def cache_features(
 
     Args:
         dataset: the set.
-        backbone: images (B, 3, H, W) in [0, 1] -> features by level; put into eval.
+        backbone: a frozen one; its digest is part of the cache's name.
         image_px: side of the square input, pixels.
         folder: of all caches.
         progress: told (images done, images in all) while computing.
@@ -99,10 +100,9 @@ def cache_features(
         UserError: an image cannot be read, the cache cannot be written or read,
             features do not fit into float16.
     """
-    key = _key(dataset, image_px, module_digest(backbone))
+    key = _key(dataset, image_px, backbone.digest)
 
     def batches() -> Iterator[Arrays]:
-        backbone.eval()
         for canvases in _canvases(dataset, image_px):
             yield _features(backbone, canvases)
 
@@ -129,15 +129,6 @@ def cache_images(
     return CachedSet(dataset, image_px, arrays)
 
 
-def module_digest(module: nn.Module) -> str:
-    """Digest a module's structure (its repr), parameters and buffers, hex."""
-    digest = hashlib.sha256(repr(module).encode())
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _key(dataset: DetectionSet, image_px: int, kind: str) -> str:
     text = f"{VERSION} {dataset.digest} {image_px} {kind}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -156,7 +147,7 @@ def _canvases(dataset: DetectionSet, image_px: int) -> Iterator[NDArray[np.uint8
         yield np.stack(views)
 
 
-def _features(backbone: nn.Module, canvases: NDArray[np.uint8]) -> Arrays:
+def _features(backbone: Backbone, canvases: NDArray[np.uint8]) -> Arrays:
     """Run the backbone on both views, (B, 2, H, W, C) float16 by level."""
     count = len(canvases)
     with torch.inference_mode():

@@ -23,7 +23,7 @@ from fpnbench.graph.errors import UserError
 from fpnbench.train.compose import Scene, compose
 from fpnbench.train.data import DetectionSet, Part, Record
 
-# First digit of each filled form, and the end: where 0 1 2 ... 9 0 9 5 5 begins anew.
+# First digit of each filled form, and the end: where 0 1 ... 9 begins anew.
 FORMS = (0, 130, 256, 386, 516, 646, 776, 915, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
 SIDES: dict[Part, tuple[int, ...]] = {
     "train": (0, 1, 2, 3, 4, 5, 6, 7),
