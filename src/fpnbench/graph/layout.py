@@ -21,8 +21,10 @@ TRACKS = (-66.0, -58.0, -50.0, -42.0)
 """Lines between two rows, px from the lower row's middle (clear of texts)."""
 _CROSSING, _OVERLAP = 14.0, 90.0
 """Price of a crossing and of two lines in one track, in px of detour."""
-_PASSES = 3
+_PASSES = 2
 """How often every line is laid anew, knowing the others."""
+Point = tuple[float, float]
+Line = list[Point]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +199,11 @@ def _lay(
             routes.pop((source.key, target.key), None)
             first = Route(source, target, residual, row_y(target.level, top))
             near = [
-                other
+                (other, legs(other, top))
                 for other in routes.values()
                 if other.source.column < target.column
                 and source.column < other.target.column
+                and source.key != other.source.key
             ]
             lanes = _lanes(source, target, spots, levels)
             routes[source.key, target.key] = min(
@@ -229,7 +232,7 @@ def _lanes(
     return [*rows, *tracks]
 
 
-def legs(route: Route, top: int) -> list[tuple[float, float]]:
+def legs(route: Route, top: int) -> Line:
     """Return the corners of a route: start, start and end of its lane, end (px)."""
     x0 = route.source.column * COLUMN + route.source.reach
     x1 = route.target.column * COLUMN - route.target.reach
@@ -241,36 +244,29 @@ def legs(route: Route, top: int) -> list[tuple[float, float]]:
     return [(x0, y0), (a, route.lane), (b, route.lane), (x1, y1)]
 
 
-def _price(route: Route, others: Iterable[Route], top: int) -> float:
-    """Price a route: its detour, what it crosses, tracks it shares with others."""
+def _price(route: Route, others: Iterable[tuple[Route, Line]], top: int) -> float:
+    """Price a route: its detour, what it crosses, tracks it shares with others.
+
+    Lines of one source are no others: they may run together.
+    """
     line = legs(route, top)
     price = sum(abs(p[1] - q[1]) for p, q in pairwise(line))
-    for other in others:
-        if other.source.key == route.source.key:
-            continue
-        theirs = legs(other, top)
+    for other, theirs in others:
         if len(line) == 4 == len(theirs) and route.lane == other.lane:
             shared = min(line[2][0], theirs[2][0]) - max(line[1][0], theirs[1][0])
             price += _OVERLAP * (shared > -COLUMN)
         for p, q in pairwise(line):
             for r, s in pairwise(theirs):
-                price += _CROSSING * _cross(p, q, r, s)
+                # Most pieces lie beside each other: seen at once, and that is fast.
+                if r[0] < q[0] and p[0] < s[0]:
+                    price += _CROSSING * _cross(p, q, r, s)
     return price
 
 
-def _cross(
-    p: tuple[float, float],
-    q: tuple[float, float],
-    r: tuple[float, float],
-    s: tuple[float, float],
-) -> bool:
+def _cross(p: Point, q: Point, r: Point, s: Point) -> bool:
     """Return whether the segments pq and rs cross inside both."""
 
-    def side(
-        a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]
-    ) -> float:
+    def side(a: Point, b: Point, c: Point) -> float:
         return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
-    if min(q[0], s[0]) <= max(p[0], r[0]):
-        return False
     return side(p, q, r) * side(p, q, s) < 0 and side(r, s, p) * side(r, s, q) < 0

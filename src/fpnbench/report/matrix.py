@@ -154,19 +154,22 @@ def bands(table: pd.DataFrame) -> dict[str, dict[str, Band]]:
 
 def _settings(runs: Sequence[Run]) -> list[str]:
     """Name, per run, the keys in which runs of its space and searcher differ."""
-    values: dict[tuple[str, str], dict[str, set[str]]] = {}
+    cells: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        cell = values.setdefault((run.summary["space"], run.summary["searcher"]), {})
-        for key, value in run.config.items():
-            cell.setdefault(key, set()).add(str(value))
-    return [
-        " ".join(
-            f"{key}={value}"
-            for key, value in sorted(run.config.items())
-            if len(values[run.summary["space"], run.summary["searcher"]][key]) > 1
+        cells.setdefault((run.summary["space"], run.summary["searcher"]), []).append(
+            run
         )
-        for run in runs
-    ]
+    named: dict[int, str] = {}
+    for alike in cells.values():
+        keys = sorted({key for run in alike for key in run.config})
+        # Text, so that an absent key and a list can be compared with anything.
+        texts = {key: [str(run.config.get(key, "")) for run in alike] for key in keys}
+        differ = [key for key in keys if len(set(texts[key])) > 1]
+        for place, run in enumerate(alike):
+            named[id(run)] = " ".join(
+                f"{key}={texts[key][place]}" for key in differ if key in run.config
+            )
+    return [named[id(run)] for run in runs]
 
 
 def _best(run: Run) -> dict[str, Any]:

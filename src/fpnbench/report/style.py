@@ -16,7 +16,7 @@ BLUE, AMBER, RED, GREEN, TEAL, VIOLET = (
 SERIES = (BLUE, AMBER, TEAL, RED, VIOLET, GREEN)
 """Colours of lines that are compared, in order."""
 DASHES = ("-", "--", "-.", ":", "-", "--")
-"""Line styles beside them: lines that lie on each other both show, and in grey print."""
+"""Line styles beside them: of two lines on each other both show, in grey print too."""
 DOTS_PER_INCH = 160
 
 
