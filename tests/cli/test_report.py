@@ -26,8 +26,8 @@ def table(path: Path) -> list[dict[str, str]]:
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three runs, made once."""
     folder = tmp_path_factory.mktemp("searched")
-    sweep = ("--multirun", "searcher=random,evolution", "seed=0,1", "out=many")
-    command = [sys.executable, str(RUN), *TOY, *sweep]
+    sweep = ("searcher=random,evolution", "seed=0,1", "out=many")
+    command = [sys.executable, str(RUN), "--multirun", *TOY, *sweep]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     for made in sorted((folder / "many").glob("nasfpn-*")):
         _, searcher, *_, seed, _ = made.name.split("-")

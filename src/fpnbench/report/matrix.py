@@ -156,9 +156,8 @@ def _settings(runs: Sequence[Run]) -> list[str]:
     """Name, per run, the keys in which runs of its space and searcher differ."""
     cells: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        cells.setdefault((run.summary["space"], run.summary["searcher"]), []).append(
-            run
-        )
+        cell = run.summary["space"], run.summary["searcher"]
+        cells.setdefault(cell, []).append(run)
     named: dict[int, str] = {}
     for alike in cells.values():
         keys = sorted({key for run in alike for key in run.config})
