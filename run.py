@@ -16,6 +16,7 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from fpnbench.cli.errors import INTERRUPTED, explain
+from fpnbench.cli.values import check_values
 
 _codes: list[int] = []
 
@@ -24,6 +25,7 @@ _codes: list[int] = []
 def _job(cfg: DictConfig) -> None:
     """Run one job; under `--multirun` a failed job does not stop the others."""
     try:
+        check_values(cfg)
         code = get_method(cfg.mode._target_)(cfg)
     except Exception as error:
         code = explain(error, debug=cfg.debug)

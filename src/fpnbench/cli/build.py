@@ -86,6 +86,8 @@ def load_cell(cfg: DictConfig) -> Genotype:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{path} cannot be read as a cell: {reason}") from error
+    if not isinstance(choices, list) or not all(type(c) is int for c in choices):
+        raise UserError(f"{path}: choices must be a list of whole numbers")
     if stored != FORMAT:
         raise UserError(f"{path} has format {stored!r}, this version reads {FORMAT}")
     space = _cell_space(cfg, name, arguments)
@@ -146,7 +148,9 @@ def _cause(error: InstantiationException, node: DictConfig) -> Exception:
     while not isinstance(cause, UserError) and cause.__cause__ is not None:
         cause = cause.__cause__
     target = node.get("_target_")
-    refused = re.search(r"unexpected keyword|missing \d+ required", str(cause))
+    refused = re.search(
+        r"unexpected keyword|missing \d+ required|takes no arg", str(cause)
+    )
     if isinstance(cause, ImportError):
         return UserError(f"{target} cannot be imported: {cause}")
     if isinstance(cause, TypeError) and refused:

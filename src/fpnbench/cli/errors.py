@@ -1,5 +1,6 @@
 """What a person reads when something went wrong: one line, and the exit code."""
 
+import re
 import sys
 import traceback
 
@@ -19,6 +20,9 @@ NOISE = (
     "Config search path",
     "provider=",
 )
+APPEND = re.compile(r"To append to your .* use \+.*")
+"""Hydra's advice on a misspelt key, which would only hide the mistake."""
+KEYS = "Keys stand in conf/config.yaml and in the yaml of each group"
 
 
 def explain(error: BaseException, *, debug: bool) -> int:
@@ -45,8 +49,14 @@ def explain(error: BaseException, *, debug: bool) -> int:
 def one_line(error: BaseException) -> str:
     """Return the message of an exception without line breaks.
 
-    Hydra adds lines about its own internals, which are left out.
+    Hydra adds lines about its own internals, which are left out, and lists what is
+    allowed by indented lines.
     """
-    lines = [line.strip() for line in str(error).splitlines()]
-    kept = [line for line in lines if line and not line.startswith(NOISE)]
-    return " ".join(kept) or type(error).__name__
+    text = ""
+    for line in str(error).splitlines():
+        word = APPEND.sub(KEYS, line.strip())
+        if not word or word.startswith(NOISE):
+            continue
+        comma = ", " if line.startswith("\t") else "; "
+        text += (" " if text.endswith((":", ".")) else comma) * bool(text) + word
+    return text or type(error).__name__

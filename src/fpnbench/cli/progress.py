@@ -14,6 +14,9 @@ from fpnbench.search.trial import Trial
 LOG_SECONDS = 10.0
 """Seconds between two lines where there is no terminal to redraw."""
 
+PREPARATION_SECONDS = 3.0
+"""Likewise while data are prepared."""
+
 
 class SearchProgress:
     """One line that is redrawn on a terminal; elsewhere a plain line now and then.
@@ -90,6 +93,23 @@ class SearchProgress:
             f"{tally.repeats} repeated / {tally.failures} failed  "
             f"{rate:.2f} trials/s  {left} left"
         )
+
+
+class Preparation:
+    """Tells now and then how far something that comes before the search is.
+
+    The evaluator calls it with what is prepared, how much is done, how much there is.
+    """
+
+    def __init__(self) -> None:
+        self._console, self._printed = Console(), time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Print a line if the last one is some seconds old."""
+        if time.monotonic() - self._printed > PREPARATION_SECONDS:
+            self._printed = time.monotonic()
+            line = f"preparing {what}: {done} of {total}"
+            self._console.print(line, soft_wrap=True, highlight=False)
 
 
 def result_table(summary: dict[str, object]) -> Table:

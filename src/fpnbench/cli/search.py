@@ -49,6 +49,7 @@ def main(cfg: DictConfig) -> int:
     with only_process(folder):
         check_configuration(cfg, folder)
         task = Task(build_space(cfg), build_evaluator(cfg), build_reward(cfg))
+        tell_notes(task, console)
         searcher = build_searcher(cfg)
         ledger = build_ledger(cfg, task.space, folder)
         record_start(cfg, task, folder, console)
@@ -62,6 +63,13 @@ def main(cfg: DictConfig) -> int:
     console.print(result_table(told))
     console.print(f"written to {folder}", soft_wrap=True)
     return finish(ending, console)
+
+
+def tell_notes(task: Task, console: Console) -> None:
+    """Say once what was repaired in the evaluator's data, where it has any."""
+    sides = getattr(task.evaluator, "sides", ())
+    for note in dict.fromkeys(note for side in sides for note in side.notes):
+        console.print(f"note: {note}", soft_wrap=True, highlight=False)
 
 
 def run(

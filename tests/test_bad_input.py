@@ -1,0 +1,200 @@
+"""Mistakes of a user's, each by subprocess: one clear line, exit 2, nothing lost."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Run = Callable[..., CompletedProcess[str]]
+TOY = ("evaluator=toy", "searcher=random", "budget.trials=2")
+SET = (
+    *("searcher=random", "budget.trials=1", "data=coco_folder"),
+    *("data.held_out=0.5", "image_px=64", "evaluator.epochs=1", "evaluator.threads=1"),
+)
+
+
+def refused(done: CompletedProcess[str]) -> str:
+    """Return the one line that a mistake is answered with."""
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("space=mnasfpm",), ("space/mnasfpm", "connsearch, handcrafted, mnasfpn")),
+        (("budgt.trials=3",), ("budgt",)),
+        (("searcher.sample=3",), ("sample",)),
+        (("+searcher.sample=3",), ("RandomSearch", "takes no arguments")),
+        (("seed",), ("missing EQUAL",)),
+        (("space._target_=spaces.nowhere.Space",), ("spaces.nowhere",)),
+        (("budget.trials=0",), ("budget.trials=0", "whole number above zero")),
+        (("budget.evaluations=-1",), ("budget.evaluations=-1",)),
+        (("budget.trials=abc",), ("budget.trials=abc",)),
+        (("seed=abc",), ("seed=abc",)),
+        (("mode=check", "what=nothing"), ("what=nothing", "toy")),
+        (("mode=draw",), ("cell= is missing", "fpn_vanilla")),
+        (("mode=draw", "cell=nofpn"), ("cell=nofpn", "fpn_vanilla")),
+    ],
+    ids=lambda value: " ".join(value) if value[0][0] in "sb+me" else "",
+)
+def test_a_wrong_word_on_the_command_line(
+    run: Run, arguments: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    line = refused(run(*TOY, *arguments))
+    assert all(words in line for words in said), line
+
+
+def test_a_folder_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    line = refused(run(*TOY, "out=file/run"))
+    assert "out=file/run cannot be written: Not a directory" in line
+
+
+def test_a_ledger_of_another_space(run: Run, tmp_path: Path) -> None:
+    assert run(*TOY, "space=nasfpn", "out=one").returncode == 0
+    (tmp_path / "two").mkdir()
+    shutil.copy(tmp_path / "one" / "ledger.sqlite", tmp_path / "two")
+    before = (tmp_path / "two" / "ledger.sqlite").read_bytes()
+    line = refused(run(*TOY, "space=mnasfpn", "out=two"))
+    assert "is of another space: it has 27 decisions" in line
+    assert (tmp_path / "two" / "ledger.sqlite").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"choices": [0, 0]}, "choices has 2 entries, the space has 1 decisions"),
+        ({"choices": [7]}, "choice 7 for"),
+        ({"format": 99}, "has format 99, this version reads 1"),
+        ({"space": "nospace"}, "space nospace is not one of connsearch, handcrafted"),
+        ({"choices": None}, "choices"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_cell_that_is_none(
+    run: Run, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    cell = {"format": 1, "space": "handcrafted", "choices": [0]} | change
+    (tmp_path / "cell.json").write_text(json.dumps(cell))
+    line = refused(run("mode=draw", "cell=cell.json"))
+    assert "cell.json" in line or "space" in change
+    assert said in line
+
+
+def test_a_cell_file_that_is_not_json(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "cell.json").write_text("{")
+    assert "cell.json cannot be read" in refused(run("mode=draw", "cell=cell.json"))
+
+
+def test_a_backbone_that_lacks_a_level_of_the_cell(run: Run) -> None:
+    line = refused(run("mode=cost", "cell=fpn_vanilla", "backbone.levels=[4,5]"))
+    assert "3" in line
+
+
+def test_an_unknown_timm_network(run: Run) -> None:
+    line = refused(run("mode=cost", "cell=fpn_vanilla", "backbone.name=resnet51"))
+    assert "'resnet51'" in line
+    assert "resnet50" in line
+
+
+def make_set(folder: Path) -> Path:
+    """Make four tiny images with one box each in COCO's layout; return the sheet."""
+    images, sheets = folder / "train2017", folder / "annotations"
+    images.mkdir(parents=True)
+    sheets.mkdir()
+    for number in range(4):
+        picture = Image.new("RGB", (64, 64), (60 * number, 80, 90))
+        picture.save(images / f"{number}.png")
+    size = {"width": 64, "height": 64}
+    entries = [{"id": n, "file_name": f"{n}.png", "scene": n, **size} for n in range(4)]
+    box = {"category_id": 1, "iscrowd": 0, "bbox": [4, 8, 30, 20], "area": 600}
+    boxes = [{"id": n, "image_id": n, **box} for n in range(4)]
+    sheet = {
+        "images": entries,
+        "annotations": boxes,
+        "categories": [{"id": 1, "name": "fish"}],
+    }
+    path = sheets / "instances_train2017.json"
+    path.write_text(json.dumps(sheet))
+    return path
+
+
+def edited(sheet: Path, old: str, new: str) -> None:
+    text = sheet.read_text()
+    assert old in text
+    sheet.write_text(text.replace(old, new))
+
+
+def truncate(sheet: Path) -> None:
+    sheet.write_text(sheet.read_text()[:100])
+
+
+def empty(sheet: Path) -> None:
+    content = json.loads(sheet.read_text())
+    sheet.write_text(json.dumps({**content, "images": [], "annotations": []}))
+
+
+def one_group(sheet: Path) -> None:
+    for number in range(4):
+        edited(sheet, f'"scene": {number}', '"scene": "reef"')
+
+
+def remove_image(sheet: Path) -> None:
+    (sheet.parents[1] / "train2017" / "2.png").unlink()
+
+
+def break_image(sheet: Path) -> None:
+    (sheet.parents[1] / "train2017" / "2.png").write_bytes(b"no image")
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "json": (truncate, "instances_train2017.json is not JSON"),
+    "key": (lambda s: edited(s, "categories", "kinds"), "lacks the list 'categories'"),
+    "category": (
+        lambda s: edited(s, '"category_id": 1', '"category_id": 5'),
+        "unknown category 5",
+    ),
+    "empty": (empty, "an empty split"),
+    "nogroup": (lambda s: edited(s, '"scene"', '"place"'), "no field 'scene'"),
+    "onegroup": (one_group, "data.group leaves one side"),
+    "strict": (lambda s: edited(s, "[4, 8, 30", "[50, 8, 30"), "sticks out"),
+    "missing": (remove_image, "2.png"),
+    "broken": (break_image, "2.png"),
+    "nowhere": (lambda s: shutil.rmtree(s.parents[1]), "no folder nowhere"),
+}
+
+
+def test_data_sets_that_are_not_as_they_must_be(run: Run, tmp_path: Path) -> None:
+    """One sweep over all of them: torch is imported once, and every job is reached."""
+    for name, (damage, _) in DAMAGES.items():
+        damage(make_set(tmp_path / name))
+    roots = f"data.root={','.join(DAMAGES)}"
+    done = run("--multirun", *SET, roots, "data.group=scene", "data.strict=true")
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(DAMAGES), done.stderr
+    for line, (name, (_, said)) in zip(lines, DAMAGES.items(), strict=True):
+        assert line.startswith("error: "), line
+        assert said in line, (name, line)
+
+
+def test_boxes_are_clipped_once_and_a_nan_loss_fails_its_trial_alone(
+    run: Run, tmp_path: Path
+) -> None:
+    edited(make_set(tmp_path / "set"), "[4, 8, 30", "[50, 8, 30")
+    wild = ("recipe.lr=1e30", "recipe.clip=1e30")
+    done = run(*SET, *wild, "budget.trials=2", "data.root=set", "out=run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("clipped") == 1, done.stdout
+    told = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (told["trials"], told["failures"]) == (2, 2)
+    assert "nan" in (tmp_path / "run" / "trials.csv").read_text().lower()
