@@ -61,12 +61,15 @@ def test_panels_of_a_search(figures):
 
 def test_comparison_has_a_panel_a_space_and_one_look_a_searcher(figures):
     band = Band((0, 1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), 3)
-    lines = {"nasfpn": {"ppo": band, "random": band}, "mnasfpn": {"random": band}}
+    few = Band(band.trials, band.low, band.median, band.high, 2)
+    lines = {"nasfpn": {"ppo": band, "random": band}, "mnasfpn": {"random": few}}
     comparison_figure(lines, Path("unused.png"), "")
     first, second = figures[0].axes
     assert [first.get_title(), second.get_title()] == ["nasfpn", "mnasfpn"]
     colours = {line.get_label(): line.get_color() for line in first.get_lines()}
     assert set(colours) == {"ppo (n=3)", "random (n=3)"}
+    assert len(first.collections) == 2
+    assert not second.collections  # quartiles of two runs are none
     (line,) = second.get_lines()
     assert line.get_color() == colours["random (n=3)"] != colours["ppo (n=3)"]
     assert list(line.get_ydata()) == [0.2, 0.3]

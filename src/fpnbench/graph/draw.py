@@ -14,7 +14,6 @@ from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.layout import (
     COLUMN,
     RADIUS,
-    ROW,
     Layout,
     Route,
     Spot,
@@ -36,7 +35,7 @@ from fpnbench.graph.signs import (
     text,
 )
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 96.0, 72.0, 132.0, 116.0
+_LEFT, _RIGHT, _HEADER, _FOOTER = 96.0, 72.0, 92.0, 66.0
 _HEAD = 8.0
 
 
@@ -57,8 +56,8 @@ def draw_svg(genotype: Genotype, title: str = "") -> str:
     entries = list(legend(graph, layout))
     columns, legend_px = layout.columns - 1, sum(advance for _, advance in entries)
     width = max(_LEFT + columns * COLUMN + _RIGHT, legend_px + 32)
-    rows = layout.levels[-1] - layout.levels[0]
-    height = _TOP + rows * ROW + _BOTTOM
+    first, last = _extent(layout)
+    height = _HEADER - first + last + _FOOTER
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" '
         f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
@@ -66,8 +65,8 @@ def draw_svg(genotype: Genotype, title: str = "") -> str:
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
         text(24, 36, title or "Feature pyramid", 20, INK, "start", bold=True),
         text(24, 60, _subtitle(graph, genotype), 13, MUTED, "start"),
-        f'<g transform="translate({_LEFT:.0f} {_TOP:.0f})">',
-        *_frame(layout),
+        f'<g transform="translate({_LEFT:.0f} {_HEADER - first:.0f})">',
+        *_frame(layout, first, last),
         *_stem_lines(layout),
         *_lines(graph, layout),
         *(part for spot in layout.spots for part in _spot(spot, graph, layout)),
@@ -87,19 +86,26 @@ def _subtitle(graph: BlockGraph, genotype: Genotype) -> str:
     return f"{copies}{blocks} blocks · in {reads} · out {gives}"
 
 
-def _frame(layout: Layout) -> Iterator[str]:
+def _extent(layout: Layout) -> tuple[float, float]:
+    """Return the heights between which blocks and lines lie; the top row is at 0."""
+    lanes = [route.lane for route in layout.routes]
+    bottom = row_y(layout.levels[0], layout.levels[-1])
+    return min([-44, *(y - 8 for y in lanes)]), max([bottom + 44, *lanes]) + 8
+
+
+def _frame(layout: Layout, first: float, last: float) -> Iterator[str]:
     """Draw what lies behind: a band per repeat, a line per level."""
-    height = (layout.levels[-1] - layout.levels[0]) * ROW + 82
     starts = (0, *layout.gates[:-1])
     for repeat, (start, end) in enumerate(zip(starts, layout.gates, strict=True)):
         x, span = start * COLUMN, (end - start) * COLUMN
         fill = "#f6f8fa" if repeat % 2 == 0 else "#fdfdfe"
         yield (
-            f'<rect x="{x:.1f}" y="-44" width="{span:.1f}" height="{height:.1f}" '
+            f'<rect x="{x:.1f}" y="{first:.1f}" width="{span:.1f}" '
+            f'height="{last - first:.1f}" '
             f'fill="{fill}"/>'
         )
         if len(layout.gates) > 1:
-            yield text(x + span / 2, -50, f"repeat {repeat + 1}", 12, MUTED)
+            yield text(x + span / 2, first - 6, f"repeat {repeat + 1}", 12, MUTED)
     for level in layout.levels:
         y = row_y(level, layout.levels[-1])
         right = layout.gates[-1] * COLUMN

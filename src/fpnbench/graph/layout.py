@@ -203,7 +203,7 @@ def _lay(
                 for other in routes.values()
                 if other.source.column < target.column
                 and source.column < other.target.column
-                and source.key != other.source.key
+                and (source.key, residual) != (other.source.key, other.residual)
             ]
             lanes = _lanes(source, target, spots, levels)
             routes[source.key, target.key] = min(
@@ -247,7 +247,7 @@ def legs(route: Route, top: int) -> Line:
 def _price(route: Route, others: Iterable[tuple[Route, Line]], top: int) -> float:
     """Price a route: its detour, what it crosses, tracks it shares with others.
 
-    Lines of one source are no others: they may run together.
+    `others` holds no line of the same source and kind: those may run together.
     """
     line = legs(route, top)
     price = sum(abs(p[1] - q[1]) for p, q in pairwise(line))

@@ -25,6 +25,9 @@ from fpnbench.report.style import (
 )
 from fpnbench.search.trial import Trial
 
+BAND_RUNS = 3
+"""Fewest runs whose quartiles are drawn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Band:
@@ -92,15 +95,16 @@ def comparison_figure(
         axis.set_title(space, fontsize=11, color=INK)
         for searcher, band in lines.items():
             colour, dashes = looks[searcher]
-            axis.fill_between(
-                band.trials,
-                band.low,
-                band.high,
-                step="post",
-                color=colour,
-                alpha=0.16,
-                linewidth=0,
-            )
+            if band.runs >= BAND_RUNS:
+                axis.fill_between(
+                    band.trials,
+                    band.low,
+                    band.high,
+                    step="post",
+                    color=colour,
+                    alpha=0.16,
+                    linewidth=0,
+                )
             label = f"{searcher} (n={band.runs})"
             axis.step(
                 band.trials,
