@@ -139,6 +139,34 @@ def test_locations_are_assigned_as_by_brute_force() -> None:
     assert not ours.forced_BA.any()
 
 
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_a_location_of_two_objects_takes_the_smaller(order: list[int]) -> None:
+    boxes = torch.tensor([[[0.0, 0, 32, 32], [8, 8, 24, 24]]])[:, order]
+    everywhere = torch.full((1,), math.inf)
+    found = assign_locations(
+        Targets(boxes, torch.zeros(1, 2, dtype=torch.int64)),
+        torch.tensor([[15.0, 17.0]]),
+        everywhere,
+        torch.zeros(1),
+        everywhere,
+    )
+    assert found.objects_BA.tolist() == [[order.index(1)]]
+
+
+def test_an_anchor_that_two_objects_need_goes_to_the_first() -> None:
+    anchors = torch.tensor([[0.0, 0, 40, 40], [60, 60, 100, 100]])
+    boxes = torch.tensor([[[2.0, 2, 6, 6], [1, 1, 9, 9], [65, 65, 70, 70]]])
+    found = assign_anchors(
+        Targets(boxes, torch.zeros(1, 3, dtype=torch.int64)),
+        anchors,
+        positive_iou=0.5,
+        negative_iou=0.5,
+        force_match=True,
+    )
+    assert found.objects_BA.tolist() == [[0, 2]]
+    assert found.forced_BA.all()
+
+
 def brute_force_anchors(
     boxes: torch.Tensor, anchors: torch.Tensor, force: bool
 ) -> tuple[list[int], set[int]]:

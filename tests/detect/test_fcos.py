@@ -137,6 +137,40 @@ def test_losses_by_hand(make: Callable[..., FcosHead]) -> None:
     assert math.isclose(losses["class"], total / positives, rel_tol=1e-4)
 
 
+def test_positives_are_within_one_and_a_half_strides(
+    make: Callable[..., FcosHead],
+) -> None:
+    """An object of the whole image, P3 alone: 24 px around its middle, 3 x 3 cells."""
+    head = make(levels=(3,))
+    whole = Targets(torch.tensor([[[4.0, 4, 116, 116]]]), torch.tensor([[0]]))
+    objects = head.assign(whole).objects_BA
+    places = head.points_A2[objects[0] == 0]
+    assert {tuple(p) for p in places.tolist()} == {
+        (x, y) for x in (52, 60, 68) for y in (52, 60, 68)
+    }
+
+
+def test_the_score_is_the_root_of_class_times_centreness(
+    make: Callable[..., FcosHead],
+) -> None:
+    head = make(levels=(6,))
+    logits = torch.full((1, 4, 3), -20.0)
+    logits[0, 0, 1] = torch.tensor(0.9).logit()
+    centre = torch.full((1, 4), 0.4).logit()
+    found = head.detect(Predictions(logits, torch.zeros(1, 4, 4), centre))[0]
+    assert found.labels_N.tolist() == [1]
+    assert math.isclose(found.scores_N.item(), math.sqrt(0.9 * 0.4), rel_tol=1e-5)
+
+
+def test_centreness_is_read_off_the_box_tower(make: Callable[..., FcosHead]) -> None:
+    head = make()
+    centre = head(random_feats(head.levels)).centerness_BA
+    assert centre is not None
+    centre.sum().backward()
+    assert all(p.grad is None for p in head.class_tower.parameters())
+    assert all(p.grad is not None for p in head.box_tower.convs.parameters())
+
+
 def test_first_scores_are_the_prior(make: Callable[..., FcosHead]) -> None:
     head = make()
     silent = {level: x * 0 for level, x in random_feats(head.levels).items()}
