@@ -108,8 +108,3 @@ def _detail(nodes: list[Node]) -> str:
     inner = {op.width for op in convs[:-1]} - {last.width}
     width = f"F{max(inner)} " if inner else ""
     return f"{width}{kernel}×{kernel}"
-
-
-def input_levels(graph: BlockGraph) -> tuple[int, ...]:
-    """Return the levels of the inputs, C6 and C7 of the stem among them."""
-    return tuple(sorted(block.level for block in graph.blocks if block.key[0] == STEM))
