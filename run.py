@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from fpnbench.cli.errors import INTERRUPTED, explain
 from fpnbench.cli.values import check_values
+from fpnbench.graph.errors import UserError
 
 _codes: list[int] = []
 
@@ -43,7 +44,9 @@ def main() -> int:
     except KeyboardInterrupt as error:
         return explain(error, debug=False)
     except Exception as error:
-        return explain(error, debug=False)
+        # Jobs answer for their own errors: this one arose while composing them, where
+        # Hydra raises plain ValueErrors, too (`space=null`).
+        return explain(UserError(str(error)), debug=False)
     return max(_codes, default=0)
 
 

@@ -35,6 +35,8 @@ def refused(done: CompletedProcess[str]) -> str:
         (("searcher.sample=3",), ("sample",)),
         (("+searcher.sample=3",), ("RandomSearch", "takes no arguments")),
         (("seed",), ("missing EQUAL",)),
+        (("space=null",), ("must be a string",)),
+        (("~space",), ("space",)),
         (("space._target_=spaces.nowhere.Space",), ("spaces.nowhere",)),
         (("budget.trials=0",), ("budget.trials=0", "whole number above zero")),
         (("budget.evaluations=-1",), ("budget.evaluations=-1",)),
