@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fpnbench.cli.checks import toy
 from fpnbench.graph.canonical import canonical
+from fpnbench.graph.errors import UserError
 from fpnbench.report.effect import paired_effect
 from fpnbench.search.searcher import uniform_choices
 
@@ -75,3 +76,8 @@ def test_check_runs_every_case(monkeypatch: pytest.MonkeyPatch):
     # fewer trials than the first population: evolution is random search
     evolution = [bar for bar in bars if "evolution" in bar.name]
     assert all("0 wins, 0 losses" in bar.measured for bar in evolution)
+
+
+def test_a_check_of_nothing_is_the_users_mistake():
+    with pytest.raises(UserError, match=r"toy.seeds=0 must be >= 1"):
+        toy.run(OmegaConf.create({"toy": {"seeds": 0}}))

@@ -19,6 +19,7 @@ from rich.progress import track
 
 from fpnbench.cli.build import build_evaluator, build_searcher, build_space
 from fpnbench.graph.canonical import canonical, digest
+from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import Space
 from fpnbench.report.bar import Bar
@@ -50,11 +51,16 @@ class Case:
 def run(cfg: DictConfig) -> list[Bar]:
     """Run all searches and return one bar per space, noise and searcher.
 
-    The keys `toy.trials`, `toy.seeds` and `toy.first_seed` change the sizes.
+    The keys `+toy.trials`, `+toy.seeds` and `+toy.first_seed` change the sizes.
+
+    Raises:
+        UserError: nothing would be run.
     """
     sizes = cfg.get("toy") or {}
     trials, count = sizes.get("trials", TRIALS), sizes.get("seeds", SEEDS)
     first = sizes.get("first_seed", 0)
+    if trials < 1 or count < 1:
+        raise UserError(f"toy.trials={trials} and toy.seeds={count} must be >= 1")
     seeds = range(first, first + count)
     groups = list(product(SPACES, NOISES))
     names = (BASELINE, *SEARCHERS)
