@@ -39,7 +39,7 @@ def test_a_log_gets_failures_at_once_and_a_line_now_and_then(
         clock[0] += progress.LOG_SECONDS + 1
         told(GOOD)
     line = text.getvalue().splitlines()[1]
-    assert line.startswith("trial 3  best 0.2500  2 unique / 0 repeated / 1 failed")
+    assert line.startswith("trial 3, best 0.2500, 2 unique / 0 repeated / 1 failed")
     assert "\x1b" not in text.getvalue()
 
 
@@ -51,7 +51,7 @@ def test_time_left_counts_from_what_was_recorded(clock: list[float]) -> None:
             told(GOOD)
     assert text.getvalue().startswith("continuing after 50 recorded trials\n")
     # the first line comes after one new trial in 25 s; 49 are left
-    assert text.getvalue().splitlines()[1].endswith("0.04 trials/s  20:25 left")
+    assert text.getvalue().splitlines()[1].endswith("25.0 s each, 20:25 left")
 
 
 def test_a_terminal_gets_one_line_that_is_removed_at_the_end() -> None:

@@ -30,5 +30,5 @@ def main(cfg: DictConfig) -> int:
     held = all(bar.held for bar in bars)
     result = {"what": cfg.what, "held": held, "bars": [asdict(bar) for bar in bars]}
     write_json(folder / "check.json", result)
-    console.print(f"written to {folder}", soft_wrap=True)
+    console.print(f"written to {folder}", soft_wrap=True, highlight=False)
     return 0 if held else 1

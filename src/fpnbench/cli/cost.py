@@ -40,5 +40,5 @@ def main(cfg: DictConfig) -> int:
     folder = mode_folder(cfg, f"cost-{Path(cfg.cell).stem}")
     place = {"cell": str(cfg.cell), "image_px": px, "repeats": cfg.repeats}
     write_json(folder / "cost.json", {**place, **asdict(total), **asdict(cost)})
-    console.print(f"written to {folder}", soft_wrap=True)
+    console.print(f"written to {folder}", soft_wrap=True, highlight=False)
     return 0

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,16 @@ PACKAGES = (
 CHECKOUT = Path(__file__).parents[3]
 
 
-def environment(threads: int | None) -> dict[str, Any]:
-    """Return versions, processor and git state.
-
-    Args:
-        threads: threads the evaluator computes with, None where it does not say.
-    """
+def environment() -> dict[str, Any]:
+    """Return versions, processor, threads and git state."""
+    # only an evaluator that trains has imported torch
+    torch = sys.modules.get("torch")
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),
-        "threads": threads,
+        "threads": torch.get_num_threads() if torch else None,
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from fpnbench.search.budget import Budget, tally_of
@@ -38,13 +38,12 @@ class SearchProgress:
         self._began = self._printed = time.monotonic()
         self._live = Progress(
             SpinnerColumn(),
-            BarColumn(20),
             TextColumn("{task.description}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._bar = self._live.add_task("starting", total=1.0)
+        self._bar = self._live.add_task("starting")
 
     def __enter__(self) -> "SearchProgress":
         """Begin to draw."""
@@ -70,8 +69,8 @@ class SearchProgress:
             self._console.print(reason, markup=False, style="yellow", soft_wrap=True)
         elif self._best is None or trial.reward > self._best:
             self._best = trial.reward
-        line, share = self._line(), min(self._share(), 1.0)
-        self._live.update(self._bar, completed=share, description=line)
+        line = self._line()
+        self._live.update(self._bar, description=line)
         silent = time.monotonic() - self._printed
         if not self._console.is_terminal and silent > LOG_SECONDS:
             self._printed = time.monotonic()
@@ -88,10 +87,11 @@ class SearchProgress:
         rate = (tally.trials - self._recorded) / max(elapsed, 1e-9)
         gained = share - self._share_before
         left = "?" if gained <= 0 else _clock(elapsed * max(1 - share, 0) / gained)
+        speed = f"{rate:.1f}/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.1f} s each"
         return (
-            f"trial {tally.trials}  best {best}  {len(tally.keys)} unique / "
-            f"{tally.repeats} repeated / {tally.failures} failed  "
-            f"{rate:.2f} trials/s  {left} left"
+            f"trial {tally.trials}, best {best}, {len(tally.keys)} unique / "
+            f"{tally.repeats} repeated / {tally.failures} failed, "
+            f"{speed}, {left} left"
         )
 
 

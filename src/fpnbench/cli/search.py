@@ -61,7 +61,7 @@ def main(cfg: DictConfig) -> int:
             forget_if_empty(ledger, folder)
             ledger.close()
     console.print(result_table(told))
-    console.print(f"written to {folder}", soft_wrap=True)
+    console.print(f"written to {folder}", soft_wrap=True, highlight=False)
     return finish(ending, console)
 
 
@@ -141,7 +141,7 @@ def record_start(cfg: DictConfig, task: Task, folder: Path, console: Console) ->
     """
     now = {
         "benchmark": task.evaluator.benchmark,
-        **environment(getattr(task.evaluator, "threads", None)),
+        **environment(),
     }
     path = folder / "environment.json"
     if path.is_file():

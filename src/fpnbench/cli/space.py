@@ -34,5 +34,5 @@ def main(cfg: DictConfig) -> int:
             "paper_cardinality": paper,
         },
     )
-    console.print(f"written to {folder}", soft_wrap=True)
+    console.print(f"written to {folder}", soft_wrap=True, highlight=False)
     return 0

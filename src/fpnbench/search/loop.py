@@ -66,8 +66,11 @@ def search(
     try:
         searcher.start(task.space, seed, folder)
         replay(searcher, ledger.trials(), warn)
+        before = time.perf_counter()
         while not (ending := budget.ending(tally, searcher.spent(), size)):
             trial = run_trial(task, ledger, searcher.ask(), tally.trials)
+            now = time.perf_counter()
+            trial, before = replace(trial, wall_s=now - before), now
             ledger.append(trial)
             searcher.tell(trial)
             tally.add(trial)
@@ -79,22 +82,20 @@ def search(
 
 def run_trial(task: Task, ledger: Ledger, proposal: Proposal, number: int) -> Trial:
     """Score one proposal, or tell again what is known of its network."""
-    began = time.perf_counter()
     choices = check_choices(task.space.decisions, proposal.choices)
     genotype = canonical(task.space.decode(choices).restrict(task.evaluator.levels))
     epochs = task.evaluator.epochs if proposal.epochs is None else proposal.epochs
     asked = Trial(number, choices, digest(genotype), epochs, "failed", None, None)
     if known := ledger.find(asked.key, epochs):
-        trial = repeat(asked, known)
-    else:
-        try:
-            score = task.evaluator(genotype, epochs, task.evaluator.seed)
-            trial = evaluation(asked, score, task.reward(score))
-        except UserError:
-            raise
-        except Exception as error:
-            trial = failure(asked, error, time.perf_counter() - began)
-    return replace(trial, wall_s=time.perf_counter() - began)
+        return repeat(asked, known)
+    began = time.perf_counter()
+    try:
+        score = task.evaluator(genotype, epochs, task.evaluator.seed)
+        return evaluation(asked, score, task.reward(score))
+    except UserError:
+        raise
+    except Exception as error:
+        return failure(asked, error, time.perf_counter() - began)
 
 
 def evaluation(trial: Trial, score: Score, reward: float) -> Trial:

@@ -34,7 +34,7 @@ class Trial:
             nothing); likewise `images`, `gmacs`.
         repeat_of: number of the trial whose reward is repeated.
         reason: why it failed, in one line.
-        wall_s: seconds that really passed between asking and the end of the evaluation.
+        wall_s: seconds that really passed since the trial before was finished.
     """
 
     number: int
