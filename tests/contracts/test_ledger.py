@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,12 +42,13 @@ Open = Callable[..., Ledger]
 
 @pytest.fixture(params=YAMLS, ids=lambda path: path.stem)
 def make(request: pytest.FixtureRequest) -> Open:
-    return instantiate(OmegaConf.load(request.param))
+    return partial(instantiate(OmegaConf.load(request.param)), benchmark="b1")
 
 
 @pytest.fixture
 def sqlite() -> Open:
-    return instantiate(OmegaConf.load(next(p for p in YAMLS if p.stem == "sqlite")))
+    path = next(path for path in YAMLS if path.stem == "sqlite")
+    return partial(instantiate(OmegaConf.load(path)), benchmark="b1")
 
 
 def filled(make: Open, folder: Path, trials: Sequence[Trial] = TRIALS) -> Ledger:
@@ -114,6 +116,23 @@ def test_another_space_is_refused(sqlite: Open, tmp_path: Path) -> None:
     other = (*DECISIONS, Decision("block1.op", ("sum", "gp")))
     with pytest.raises(UserError, match=r"another space: it has 2 decisions .* has 3"):
         sqlite(decisions=other, folder=tmp_path)
+
+
+def test_scores_of_another_benchmark_are_refused(sqlite: Open, tmp_path: Path) -> None:
+    filled(sqlite, tmp_path).close()
+    with pytest.raises(UserError, match="of benchmark b1, the evaluator is b2"):
+        sqlite(decisions=DECISIONS, folder=tmp_path, benchmark="b2")
+
+
+def test_a_ledger_without_a_trial_is_free_for_another_space(
+    sqlite: Open, tmp_path: Path
+) -> None:
+    sqlite(decisions=DECISIONS, folder=tmp_path).close()
+    other = sqlite(decisions=DECISIONS[:1], folder=tmp_path, benchmark="b2")
+    other.close()
+    again = sqlite(decisions=DECISIONS[:1], folder=tmp_path, benchmark="b2")
+    assert again.trials() == ()
+    again.close()
 
 
 def test_a_file_that_is_no_ledger_is_the_users_mistake(

@@ -85,7 +85,13 @@ def ask(*widths: int, epochs: int | None = None) -> list[Proposal]:
 
 
 def ledger_of(*trials: Trial) -> Ledger:
-    ledger = Ledger(decisions=TinySpace.decisions, folder=None, url=None, study="t")
+    ledger = Ledger(
+        decisions=TinySpace.decisions,
+        benchmark="widths",
+        folder=None,
+        url=None,
+        study="t",
+    )
     for trial in trials:
         ledger.append(trial)
     return ledger

@@ -19,6 +19,7 @@ from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import FORMAT, Genotype
 from fpnbench.graph.protocols import Evaluator, Space
 from fpnbench.search.ledger import Ledger
+from fpnbench.search.loop import Task
 from fpnbench.search.reward import Reward
 from fpnbench.search.searcher import Searcher
 
@@ -66,10 +67,14 @@ def build_reward(cfg: DictConfig) -> Reward:
     return cast(Reward, build(_group(cfg, "reward")))
 
 
-def build_ledger(cfg: DictConfig, space: Space, folder: Path) -> Ledger:
-    """Open the ledger of a run of `space` in its folder."""
+def build_ledger(cfg: DictConfig, task: Task, folder: Path) -> Ledger:
+    """Open the ledger of a run in its folder."""
     make = cast(Callable[..., Ledger], build(_group(cfg, "ledger")))
-    return make(decisions=space.decisions, folder=folder)
+    return make(
+        decisions=task.space.decisions,
+        benchmark=task.evaluator.benchmark,
+        folder=folder,
+    )
 
 
 def load_cell(cfg: DictConfig) -> Genotype:

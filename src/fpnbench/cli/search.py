@@ -51,8 +51,8 @@ def main(cfg: DictConfig) -> int:
         task = Task(build_space(cfg), build_evaluator(cfg), build_reward(cfg))
         tell_notes(task, console)
         searcher = build_searcher(cfg)
-        ledger = build_ledger(cfg, task.space, folder)
-        record_start(cfg, task, folder, console)
+        ledger = build_ledger(cfg, task, folder)
+        record_start(cfg, folder, console)
         try:
             ending = run(cfg, task, searcher, ledger, budget, folder, console)
             told = output.summary(cfg, task, searcher, ledger.trials(), ending)
@@ -133,22 +133,12 @@ def check_configuration(cfg: DictConfig, folder: Path) -> None:
         check_same_run(there, flat(fixed(resolved(cfg))) | names(), str(folder))
 
 
-def record_start(cfg: DictConfig, task: Task, folder: Path, console: Console) -> None:
-    """Write `config.yaml` and `environment.json`; say what changed since the start.
-
-    Raises:
-        UserError: the scores of an earlier start are of another benchmark.
-    """
-    now = {
-        "benchmark": task.evaluator.benchmark,
-        **environment(),
-    }
+def record_start(cfg: DictConfig, folder: Path, console: Console) -> None:
+    """Write `config.yaml` and `environment.json`; say what changed since the start."""
+    now = environment()
     path = folder / "environment.json"
     if path.is_file():
-        before = json.loads(path.read_text())
-        old, new = flat(before), flat(now)
-        there, here = ({"benchmark": each["benchmark"]} for each in (old, new))
-        check_same_run(there, here, str(folder))
+        old, new = flat(json.loads(path.read_text())), flat(now)
         changed = ", ".join(key for key in new if new[key] != old.get(key))
         if changed:
             console.print(f"note: changed since this run began: {changed}")

@@ -22,8 +22,8 @@ from fpnbench.graph.errors import UserError
 from fpnbench.graph.score import Checkpoint, Score
 from fpnbench.search.trial import Trial
 
-SPACE = "decisions"
-"""Attribute of the study that holds the space's decisions."""
+SPACE, BENCHMARK = "decisions", "benchmark"
+"""Attributes of the study: what its trials chose from, and what scored them."""
 
 
 class Ledger:
@@ -31,18 +31,21 @@ class Ledger:
 
     Args:
         decisions: the space's decisions.
+        benchmark: id of what scores the trials.
         folder: the run folder, what `{folder}` in `url` stands for.
         url: an SQLAlchemy URL; None keeps everything in memory.
         study: name of the study within the storage.
 
     Raises:
-        UserError: the storage cannot be opened, or holds a run of another space.
+        UserError: the storage cannot be opened, or holds a run of another space or
+            benchmark.
     """
 
     def __init__(
         self,
         *,
         decisions: Sequence[Decision],
+        benchmark: str,
         folder: Path | None,
         url: str | None,
         study: str,
@@ -61,7 +64,11 @@ class Ledger:
                 load_if_exists=True,
             )
             frozen = self._study.get_trials(deepcopy=False)
-            self._check_space(fresh=not frozen)
+            if frozen:
+                self._check(benchmark)
+            else:
+                self._study.set_user_attr(SPACE, _plain(self._decisions))
+                self._study.set_user_attr(BENCHMARK, benchmark)
         except (SQLAlchemyError, StorageInternalError) as error:
             raise self._unusable(error) from error
         recorded = sorted(map(_thaw, frozen), key=lambda trial: trial.number)
@@ -97,17 +104,19 @@ class Ledger:
         if isinstance(self._storage, RDBStorage):
             self._storage.engine.dispose()
 
-    def _check_space(self, fresh: bool) -> None:
-        ours = [[entry.name, list(entry.options)] for entry in self._decisions]
-        theirs = self._study.user_attrs.get(SPACE)
-        if fresh:
-            self._study.set_user_attr(SPACE, ours)
-        elif theirs != ours:
-            theirs = theirs or []
+    def _check(self, benchmark: str) -> None:
+        ours, theirs = _plain(self._decisions), self._study.user_attrs[SPACE]
+        if theirs != ours:
             raise UserError(
                 f"the ledger {self._url} is of another space: it has "
                 f"{len(theirs)} decisions ({_some(theirs)}), this space has "
                 f"{len(ours)} ({_some(ours)})"
+            )
+        recorded = self._study.user_attrs[BENCHMARK]
+        if recorded != benchmark:
+            raise UserError(
+                f"the ledger {self._url} holds scores of benchmark {recorded}, the "
+                f"evaluator is {benchmark}: data, detector or recipe changed"
             )
 
     def _unusable(self, error: Exception) -> UserError:
@@ -115,6 +124,10 @@ class Ledger:
         wrapped = error if isinstance(error, SQLAlchemyError) else error.__cause__
         cause = getattr(wrapped, "orig", None) or wrapped or error
         return UserError(f"the ledger {self._url} cannot be used: {cause}")
+
+
+def _plain(decisions: Sequence[Decision]) -> list[list[Any]]:
+    return [[entry.name, list(entry.options)] for entry in decisions]
 
 
 def _some(decisions: Sequence[Sequence[Any]]) -> str:
