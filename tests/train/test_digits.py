@@ -109,7 +109,7 @@ def test_box_is_tight_around_what_was_drawn():
         assert scene.labels.tolist() == [3]
         outside = scene.pixels.copy()
         outside[y1:y2, x1:x2] = 128
-        assert (outside != inside[0, 0]).all()  # ink is darker or brighter than ground
+        assert outside.max() + 80 < inside[0, 0]  # ink is brighter than the ground
 
 
 @pytest.mark.parametrize("size", [12, 28, 64])

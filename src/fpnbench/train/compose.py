@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 TRIES = 40  # places tried for an object before it is left out
+CLOUDS = 4  # bright and dark places along a side
 INK = 96  # opacity from which a pixel belongs to the digit; decides its box
+SOFT, STEEP = 80, 4  # opacity below which nothing is drawn, and its slope above
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +41,7 @@ def compose(
     objects: tuple[int, int],
     rng: np.random.Generator,
 ) -> Scene:
-    """Compose one scene: digits of any of `sizes`, not overlapping, on a cloudy ground.
+    """Compose one scene: bright digits, none over another, on a cloudy ground.
 
     Args:
         glyphs: opacity of the digits to choose from, (m, 8, 8).
@@ -78,20 +80,18 @@ def scaled(glyph: NDArray[np.uint8], size: int) -> NDArray[np.int64]:
     height, width = ink.shape
     longest = max(height, width)
     target = max(1, width * size // longest), max(1, height * size // longest)
-    image = Image.fromarray(ink).resize(target, Image.Resampling.BILINEAR)
-    return np.asarray(image).astype(np.int64)
+    image = Image.fromarray(ink).resize(target, Image.Resampling.BICUBIC)
+    # Eight pixels enlarged have no edges; steeper opacity gives the strokes some.
+    return ((np.asarray(image).astype(np.int64) - SOFT) * STEEP).clip(0, 255)
 
 
 def _ground(side: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return clouds of two sizes and fine noise, (side, side), 0..255."""
-    ground = np.zeros((side, side), np.int64)
-    for cells, weight in ((4, 3), (16, 1)):
-        grid = rng.integers(0, 256, (cells, cells), dtype=np.uint8)
-        clouds = Image.fromarray(grid).resize((side, side), Image.Resampling.BILINEAR)
-        ground += np.asarray(clouds).astype(np.int64) * weight
-    noise = rng.integers(-12, 13, (side, side))
-    ground = 64 + ground // 8 + noise
-    return ground.clip(0, 255)
+    """Return dim clouds with fine noise, (side, side), within 58..133."""
+    grid = rng.integers(0, 256, (CLOUDS, CLOUDS), dtype=np.uint8)
+    clouds = Image.fromarray(grid).resize((side, side), Image.Resampling.BILINEAR)
+    noise = rng.integers(-6, 7, (side, side))
+    ground: NDArray[np.int64] = 64 + np.asarray(clouds).astype(np.int64) // 4 + noise
+    return ground
 
 
 def _place(
@@ -120,10 +120,8 @@ def _paint(
     y: int,
     rng: np.random.Generator,
 ) -> None:
-    """Lay a digit over the canvas in dark or bright ink."""
-    ink = int(rng.integers(0, 40))
-    if rng.integers(2):
-        ink = 255 - ink
+    """Lay a digit over the canvas in bright ink."""
+    ink = int(rng.integers(216, 256))
     height, width = opacity.shape
     under = canvas[y : y + height, x : x + width]
     under[:] = (under * (255 - opacity) + ink * opacity) // 255
