@@ -142,9 +142,9 @@ def test_a_configuration_that_failed_before_the_first_trial_may_be_corrected(
     assert cli(*TOY, "budget.trials=2").code == 0
 
 
-def test_an_interrupt_ends_with_130_and_the_command_continues(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Run the command line with a SIGINT in the fourth evaluation."""
     score, calls = ToyEvaluator.__call__, []
 
     def stop(self: ToyEvaluator, *args: Any) -> Any:
@@ -153,15 +153,32 @@ def test_an_interrupt_ends_with_130_and_the_command_continues(
             os.kill(os.getpid(), signal.SIGINT)
         return score(self, *args)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(ToyEvaluator, "__call__", stop)
-        stopped = cli(*TOY, "budget.trials=6")
+    def call(cli: Cli, *args: str) -> Any:
+        with monkeypatch.context() as patched:
+            patched.setattr(ToyEvaluator, "__call__", stop)
+            return cli(*args)
+
+    return call
+
+
+def test_an_interrupt_ends_with_130_and_the_command_continues(
+    cli: Cli, tmp_path: Path, interrupted: Callable[..., Any]
+) -> None:
+    stopped = interrupted(cli, *TOY, "budget.trials=6")
     assert stopped.code == 130
     assert "to continue: python" in stopped.out
     assert len(rows(tmp_path / "run")) == 3
     assert summary(tmp_path / "run")["status"] == "interrupted"
     assert cli(*TOY, "budget.trials=6").code == 0
     assert len(rows(tmp_path / "run")) == 6
+
+
+def test_an_interrupt_ends_a_sweep(
+    cli: Cli, tmp_path: Path, interrupted: Callable[..., Any]
+) -> None:
+    arguments = ("--multirun", *TOY, "seed=0,1", "budget.trials=6")
+    assert interrupted(cli, *arguments).code == 130
+    assert len(list((tmp_path / "run").iterdir())) == 1
 
 
 def test_failures_are_told_at_once_and_end_a_broken_run_with_1(
