@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fpnbench.cli.build import build, build_source, load_cell
 from fpnbench.cli.folder import mode_folder, write_json
-from fpnbench.detect.cost import PartCost, detector_cost
+from fpnbench.detect.cost import PartCost, backbone_cost, detector_cost
 from fpnbench.graph.canonical import canonical
 from fpnbench.graph.trace import trace
 
@@ -25,7 +25,8 @@ def main(cfg: DictConfig) -> int:
         levels=genotype.levels,
         image_px=px,
     )
-    cost = detector_cost(genotype, backbone, head, px)
+    whole = backbone_cost(backbone, px)
+    cost = detector_cost(genotype, backbone.channels, whole, head, px)
     total = PartCost(cost.macs, cost.params)
     table = Table("part", "GMAC", "M parameters", box=None)
     for name, part in {

@@ -1,6 +1,7 @@
 """MACs and parameters of a detector's parts, counted on torch's meta device."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -66,21 +67,31 @@ def part_cost(module: nn.Module, inputs: Tensor | dict[int, Tensor]) -> PartCost
     return PartCost(macs, sum(p.numel() for p in shadow.parameters()))
 
 
+def backbone_cost(backbone: nn.Module, image_px: int) -> PartCost:
+    """Count a backbone on a square image."""
+    image = torch.empty(1, 3, image_px, image_px, device="meta")
+    return part_cost(backbone, image)
+
+
 def detector_cost(
-    genotype: Genotype, backbone: nn.Module, head: nn.Module, image_px: int
+    genotype: Genotype,
+    channels: Mapping[int, int],
+    backbone: PartCost,
+    head: nn.Module,
+    image_px: int,
 ) -> DetectorCost:
     """Count a whole detector.
 
     Args:
         genotype: the pyramid, its outputs those that the head reads.
-        backbone: with `channels` by level.
+        channels: of each backbone level.
+        backbone: its cost, the same for every pyramid.
         head: the predictor.
         image_px: side of the square image.
 
     Raises:
         UserError: the backbone lacks a level that the pyramid takes.
     """
-    channels: dict[int, int] = dict(backbone.channels)  # type: ignore[arg-type]
     pyramid = trace(genotype, channels, image_px)
     sizes = level_sizes(image_px)
     feats = {
@@ -89,9 +100,8 @@ def detector_cost(
         )
         for level, index in genotype.outputs
     }
-    image = torch.empty(1, 3, image_px, image_px, device="meta")
     return DetectorCost(
-        part_cost(backbone, image),
+        backbone,
         PartCost(pyramid.macs, pyramid.params),
         part_cost(head, feats),
     )

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fpnbench.detect.backbone import Backbone
-from fpnbench.detect.cost import detector_cost
+from fpnbench.detect.cost import PartCost, detector_cost
 from fpnbench.detect.detector import Detector
 from fpnbench.detect.head import Head, common_channels
 from fpnbench.detect.pyramid import FeaturePyramid
@@ -37,7 +37,8 @@ class Setting:
     Attributes:
         train: images trained on.
         val: images scored.
-        backbone: makes the backbone; its random weights come from the trial's seed.
+        backbone: makes a trained backbone, random weights drawn by the trial's seed.
+        backbone_cost: MACs and parameters of the backbone.
         channels: of each backbone level.
         frozen: whether the sets hold a frozen backbone's maps.
         head: makes the predictor.
@@ -50,6 +51,7 @@ class Setting:
     train: CachedSet
     val: CachedSet
     backbone: MakeBackbone
+    backbone_cost: PartCost
     channels: Mapping[int, int]
     frozen: bool
     head: MakeHead
@@ -75,9 +77,13 @@ def train_and_score(
     devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(own_seed)
-        detector, backbone = _build(setting, genotype)
+        detector = _build(setting, genotype)
         cost = detector_cost(
-            genotype, backbone, cast(nn.Module, detector.head), setting.image_px
+            genotype,
+            setting.channels,
+            setting.backbone_cost,
+            cast(nn.Module, detector.head),
+            setting.image_px,
         )
         history = _fit(setting, detector, epochs, own_seed)
     found = [
@@ -120,8 +126,8 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _build(setting: Setting, genotype: Genotype) -> tuple[Detector, nn.Module]:
-    backbone = setting.backbone()
+def _build(setting: Setting, genotype: Genotype) -> Detector:
+    backbone = None if setting.frozen else setting.backbone()
     pyramid = FeaturePyramid(genotype, setting.channels)
     levels = tuple(level for level in setting.levels if level in pyramid.out_channels)
     head = setting.head(
@@ -130,8 +136,8 @@ def _build(setting: Setting, genotype: Genotype) -> tuple[Detector, nn.Module]:
         levels=levels,
         image_px=setting.image_px,
     )
-    detector = Detector(None if setting.frozen else backbone, pyramid, head)
-    return detector.to(memory_format=torch.channels_last), backbone
+    detector = Detector(backbone, pyramid, head)
+    return detector.to(memory_format=torch.channels_last)
 
 
 def _fit(setting: Setting, detector: Detector, epochs: int, seed: int) -> History:

@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fpnbench.detect.backbone import Backbone
+from fpnbench.detect.cost import backbone_cost
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.score import Score
 from fpnbench.train.cache import CachedSet, cache_features, cache_images
@@ -28,8 +28,8 @@ Progress = Callable[[str, int, int], None]
 class ProxyTrainer:
     """Trains a network on search-train and scores it on search-val.
 
-    Both are parts of the training split. Data and cache are prepared at construction,
-    so that whatever is wrong with them is said before any training.
+    Both are parts of the training split, read at construction, so that what is wrong
+    with them is said at once; the feature cache is filled by the first evaluation.
 
     Attributes:
         benchmark: digest of all that decides a score but genotype, epochs and seed.
@@ -56,7 +56,7 @@ class ProxyTrainer:
         threads: int | None,
         progress: Progress = lambda what, done, total: None,
     ) -> None:
-        """Read the data and prepare the cache.
+        """Read the data.
 
         Args:
             source: the data set.
@@ -104,17 +104,24 @@ class ProxyTrainer:
         """
         other = object.__new__(ProxyTrainer)
         other.__dict__.update(self.__dict__)
+        other.__dict__.pop("_setting", None)
         sides = self._source.split("train"), self._source.split(part)  # type: ignore[arg-type]
         other._use(sides)
         return other
 
     def _use(self, sides: Sides) -> None:
         self.sides = sides
-        train, val = (self._cached(side) for side in sides)
-        self._setting = Setting(
+        self.benchmark = self._identify()
+
+    @cached_property
+    def _setting(self) -> Setting:
+        """Everything an evaluation needs; the first one fills the cache."""
+        train, val = (self._cached(side) for side in self.sides)
+        return Setting(
             train=train,
             val=val,
-            backbone=self._frozen if self._backbone.frozen else self._make_backbone,
+            backbone=self._make_backbone,
+            backbone_cost=backbone_cost(self._backbone, self._image_px),
             channels=self._backbone.channels,
             frozen=self._backbone.frozen,
             head=self._head,
@@ -123,7 +130,6 @@ class ProxyTrainer:
             image_px=self._image_px,
             accelerator=self._accelerator,
         )
-        self.benchmark = self._identify()
 
     def _cached(self, side: DetectionSet) -> CachedSet:
         tell = partial(self._progress, side.name)
@@ -132,9 +138,6 @@ class ProxyTrainer:
                 side, self._backbone, self._image_px, self._cache, tell
             )
         return cache_images(side, self._image_px, self._cache, tell)
-
-    def _frozen(self) -> Backbone:
-        return self._backbone
 
     def _identify(self) -> str:
         """Digest data, split, backbone, detector, recipe, size and code version."""
