@@ -55,14 +55,14 @@ def test_first_population_is_that_of_random_search():
 
 def test_parent_is_the_best_of_a_tournament_of_everybody():
     searcher = started(population=4, sample=200)
-    members = [(0, 0, 0, 0), (1, 0, 1, 1), (2, 0, 3, 0), (0, 0, 2, 1)]
+    members = [(0, 0, 2, 1), (0, 0, 0, 0), (2, 0, 3, 0), (1, 0, 1, 1)]
     for number, (choices, reward) in enumerate(
-        zip(members, (0.1, 0.9, 0.2, None), strict=True)
+        zip(members, (None, 0.1, 0.2, 0.9), strict=True)
     ):
         searcher.ask()
         searcher.tell(told(number, choices, reward))
     for _ in range(20):
-        assert distance(searcher.ask().choices, members[1]) == 1
+        assert distance(searcher.ask().choices, members[3]) == 1
 
 
 def test_the_oldest_leaves_even_if_it_is_the_best():
