@@ -66,7 +66,7 @@ def test_a_killed_search_continues_as_if_nothing_had_happened(
 @pytest.mark.slow
 @pytest.mark.parametrize("searcher", SEARCHERS)
 def test_ten_kills_at_random_moments(run: Run, tmp_path: Path, searcher: str) -> None:
-    arguments = command(searcher, 150)
+    arguments = command(searcher, 60)
     began = time.monotonic()
     assert run(*arguments, "out=whole", timeout_s=600).returncode == 0
     whole_s = time.monotonic() - began
