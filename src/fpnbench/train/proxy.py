@@ -17,7 +17,7 @@ from fpnbench.train.data import DataSource, DetectionSet, search_split
 from fpnbench.train.fit import MakeBackbone, MakeHead, Setting, train_and_score
 from fpnbench.train.recipe import Recipe
 
-VERSION = 1
+VERSION = 2
 """Of the training code: raised when a change may move a score; part of `benchmark`."""
 
 Sides = tuple[DetectionSet, DetectionSet]
