@@ -8,7 +8,6 @@ from hydra import initialize_config_dir
 from fpnbench.cli.checks import ap, oracles
 from fpnbench.graph.errors import UserError
 
-
 CONF = str(Path(__file__).parents[2] / "conf")
 
 
