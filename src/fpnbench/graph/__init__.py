@@ -1,1 +1,1 @@
-"""Architectures as plain data: decisions, ops, genotypes, their canonical form and cost."""
+"""Architectures as plain data: decisions, ops, genotypes, canonical form and cost."""
