@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One point of a training curve, after `epoch` epochs and `cost_s` seconds."""
+    """Mean training loss of an epoch, held-out AP where measured, seconds so far."""
 
     epoch: int
     loss: float
@@ -24,7 +24,7 @@ class Score:
         loss: held-out detection loss.
         macs: multiply-accumulates of one image, whole detector (toy evaluator: of the
             pyramid).
-        params: trainable parameters, of the same parts as `macs`.
+        params: parameters, frozen ones too, of the same parts as `macs`.
         latency_ms: milliseconds by the latency table, None without one.
         cost_s: seconds spent on training and scoring.
         images: images trained on and scored.

@@ -151,7 +151,9 @@ def _features(backbone: Backbone, canvases: NDArray[np.uint8]) -> Arrays:
     """Run the backbone on both views, (B, 2, H, W, C) float16 by level."""
     count = len(canvases)
     with torch.inference_mode():
-        feats = backbone(_as_input(canvases.reshape(-1, *canvases.shape[2:])))
+        images = _as_input(canvases.reshape(-1, *canvases.shape[2:]))
+        weights = next(backbone.parameters(), images)
+        feats = backbone(images.to(weights.device))
     arrays = {}
     for level, feat in feats.items():
         half = feat.half().permute(0, 2, 3, 1).contiguous()

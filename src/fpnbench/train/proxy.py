@@ -134,6 +134,9 @@ class ProxyTrainer:
     def _cached(self, side: DetectionSet) -> CachedSet:
         tell = partial(self._progress, side.name)
         if self._backbone.frozen:
+            gpu = self._accelerator in ("auto", "gpu", "cuda")
+            gpu = gpu and torch.cuda.is_available()
+            self._backbone.to("cuda" if gpu else "cpu")
             return cache_features(
                 side, self._backbone, self._image_px, self._cache, tell
             )
