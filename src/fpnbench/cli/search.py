@@ -116,7 +116,8 @@ def finish(ending: Ending, console: Console) -> int:
     """Return the exit code; an interrupted run is told how to go on."""
     if ending.name == "interrupted":
         command = shlex.join(["python", *sys.argv])
-        console.print(f"to continue: {command}", soft_wrap=True, highlight=False)
+        line = f"to continue: {command}"
+        console.print(line, markup=False, soft_wrap=True, highlight=False)
         return INTERRUPTED
     return 1 if ending.name == "failures" else 0
 
