@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from fpnbench.graph.builder import Builder
+from fpnbench.graph.builder import Builder, check_levels
 from fpnbench.graph.decision import Choices, Decision, check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
@@ -48,6 +48,7 @@ class Handcrafted:
             raise UserError(f"pyramids is {list(pyramids)}, allowed: {list(PYRAMIDS)}")
         if repeats < 1 or width < 1:
             raise UserError(f"repeats={repeats} and width={width} must be >= 1")
+        check_levels(levels, backbone_levels)
         self.name = name
         self.decisions = (Decision("pyramid", tuple(pyramids)),)
         self._levels = tuple(levels)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fpnbench.graph.builder import (
     Builder,
+    check_levels,
     input_decisions,
     order_decisions,
     read_order,
@@ -90,10 +91,12 @@ class MnasFPN:
             raise UserError(
                 f"in_degree is {in_degree}, allowed: 2, or more with ops=[sum]"
             )
-        if intermediates < 0 or repeats < 1:
+        if intermediates < 0 or min(repeats, *widths, *expansions, *kernels) < 1:
             raise UserError(
-                f"intermediates={intermediates} must be >= 0, repeats={repeats} >= 1"
+                f"intermediates={intermediates} must be >= 0; repeats={repeats}, "
+                f"widths={widths}, expansions={expansions}, kernels={kernels} >= 1"
             )
+        check_levels(levels, backbone_levels)
         self.name = name
         self._levels = tuple(levels)
         self._backbone_levels = tuple(backbone_levels)

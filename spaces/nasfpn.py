@@ -12,6 +12,7 @@ from typing import Literal
 
 from fpnbench.graph.builder import (
     Builder,
+    check_levels,
     input_decisions,
     order_decisions,
     read_order,
@@ -88,6 +89,7 @@ class NASFPN:
                 f"intermediates={intermediates} must be >= 0, "
                 f"repeats={repeats} and width={width} >= 1"
             )
+        check_levels(levels, backbone_levels)
         self.name = name
         self._levels = tuple(levels)
         self._backbone_levels = tuple(backbone_levels)
@@ -175,8 +177,8 @@ class NASFPN:
         for position, cell in enumerate(cells):
             builder.block = (repeat, position)
             operands = [use(cell.first, cell.level), use(cell.second, cell.level)]
-            higher = builder.level(features[cell.second]) > builder.level(
-                features[cell.first]
+            first, second = (
+                builder.level(features[i]) for i in (cell.first, cell.second)
             )
             dangling = [
                 use(index, cell.level)
@@ -184,15 +186,14 @@ class NASFPN:
                 if cell.output and not used[index] and builder.level(node) == cell.level
             ]
             if cell.op == "gp":
-                coarse_fine = operands[::-1] if higher else operands
+                coarse_fine = operands[::-1] if second > first else operands
                 operands = [builder.add(GlobalPool(), *coarse_fine)]
             operands += dangling
             merged = operands[0]
             if len(operands) > 1:
                 merged = builder.add(Sum(), *operands)
-            features.append(
-                builder.add(Conv(self._width, 3, "relu", bias=True), merged)
-            )
+            conv = Conv(self._width, 3, "relu", bias=True)
+            features.append(builder.add(conv, merged))
             used.append(False)
             if cell.output:
                 outputs[cell.level] = features[-1]

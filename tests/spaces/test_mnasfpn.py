@@ -168,6 +168,9 @@ def test_attention_takes_the_coarser_operand_first() -> None:
         ({"in_degree": 1}, "in_degree is 1"),
         ({"in_degree": 3}, "in_degree is 3"),
         ({"repeats": 0}, "repeats=0"),
+        ({"widths": (0,)}, r"widths=\(0,\)"),
+        ({"intermediate_levels": ()}, "block0.level has no options"),
+        ({"levels": (3, 4)}, r"levels=\[3, 4\].*backbone_levels=\[4, 5\]"),
     ],
 )
 def test_bad_arguments_are_named(changes, message) -> None:

@@ -165,6 +165,7 @@ def test_repeats_have_nodes_of_their_own_and_no_projection(make_cell) -> None:
         ({"ops": ("sum", "max")}, "max"),
         ({"projection": "never"}, "never"),
         ({"repeats": 0}, "repeats=0"),
+        ({"levels": (2, 4)}, r"levels=\[2, 4\].*backbone_levels=\[4, 5\]"),
         ({"intermediates": -1}, "intermediates=-1"),
     ],
 )

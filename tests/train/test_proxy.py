@@ -101,6 +101,11 @@ def test_trained_backbone(proxy, cell) -> None:
     )
 
 
+def test_workers_change_nothing(proxy, cell) -> None:
+    """Each of two processes prepares its share; every image is scored once."""
+    assert facts(proxy("recipe.workers=2")(cell, 1, 0)) == facts(proxy()(cell, 1, 0))
+
+
 def test_loss_that_is_not_finite_fails_the_trial(proxy, cell) -> None:
     evaluate = proxy("recipe.lr=1e30", "recipe.clip=0")
     with pytest.raises(EvaluationError, match=r"loss.* is (nan|inf)"):

@@ -4,26 +4,16 @@ Shapes: B images, C channels, H and W height and width of a level.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fpnbench.graph import ops
 from fpnbench.graph.genotype import Genotype, Node
-from fpnbench.graph.ops import (
-    Activation,
-    Conv,
-    GlobalPool,
-    Input,
-    Op,
-    Project,
-    Resample,
-    Residual,
-    SepConv,
-    Sum,
-)
 from fpnbench.graph.trace import trace
 
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6}
 Sizes = Mapping[int, tuple[int, int]]
 """Height and width of each level, as the finest input gives them."""
 
@@ -68,25 +58,18 @@ class FeaturePyramid(nn.Module):
         """
         sizes = _level_sizes(feats)
         values: list[Tensor | None] = []
-        for index, (node, module) in enumerate(
-            zip(self.genotype.nodes, self.ops, strict=True)
-        ):
-            values.append(_run(node, module, values, feats, sizes))
+        for index, node in enumerate(self.genotype.nodes):
+            values.append(_run(node, self.ops[index], values, feats, sizes))
             for source in node.inputs:
                 if self._last_use[source] == index:
                     values[source] = None
-        outputs = {}
-        for level, index in self.genotype.outputs:
-            value = values[index]
-            assert value is not None  # outputs are never freed
-            outputs[level] = value
-        return outputs
+        return {lv: cast(Tensor, values[i]) for lv, i in self.genotype.outputs}
 
 
 class Pool(nn.Module):
     """Max-pool from level `source` down to `target`, padded as TensorFlow's SAME."""
 
-    def __init__(self, op: Resample) -> None:
+    def __init__(self, op: ops.Resample) -> None:
         """Read stride and window from the op."""
         super().__init__()
         self.stride = 2 ** (op.target - op.source)
@@ -109,7 +92,7 @@ class Pool(nn.Module):
 class Upsample(nn.Module):
     """Nearest-neighbour from level `source` up to `target`, cropped to that level."""
 
-    def __init__(self, op: Resample) -> None:
+    def __init__(self, op: ops.Resample) -> None:
         """Read the factor from the op."""
         super().__init__()
         self.factor = float(2 ** (op.source - op.target))
@@ -150,32 +133,32 @@ class GlobalPoolAttention(nn.Module):
         return coarse + fine * coarse.amax(dim=(2, 3), keepdim=True).sigmoid()
 
 
-def build_op(op: Op, inputs: list[int]) -> nn.Module:
+def build_op(op: ops.Op, inputs: list[int]) -> nn.Module:
     """Build the module of an op on inputs with these channels."""
     match op:
-        case Conv(width, kernel, activation, bias, norm):
+        case ops.Conv(width, kernel, activation, bias, norm):
             conv = _conv(inputs[0], width, kernel, bias)
             return _sequence(
                 activation, [conv], nn.BatchNorm2d(width) if norm else None
             )
-        case SepConv(width, kernel, activation, bias):
+        case ops.SepConv(width, kernel, activation, bias):
             depthwise = _conv(inputs[0], inputs[0], kernel, bias=False, depthwise=True)
             pointwise = _conv(inputs[0], width, 1, bias)
             return _sequence(activation, [depthwise, pointwise], nn.BatchNorm2d(width))
-        case Project(width, bias):
+        case ops.Project(width, bias):
             if inputs[0] == width:
                 return nn.Identity()
             conv = _conv(inputs[0], width, 1, bias)
             return _sequence("none", [conv], nn.BatchNorm2d(width))
-        case Resample(source, target):
+        case ops.Resample(source, target):
             return Pool(op) if target > source else Upsample(op)
-        case Sum():
+        case ops.Sum():
             return Add()
-        case GlobalPool():
+        case ops.GlobalPool():
             return GlobalPoolAttention()
-        case Residual():
+        case ops.Residual():
             return AddIfSame()
-        case Input():
+        case ops.Input():
             return nn.Identity()
 
 
@@ -187,14 +170,8 @@ def _conv(
     Differs: the papers' codes use variance scaling (NAS-FPN) and a truncated normal of
     0.536 in separable convolutions (MnasFPN); batch norm follows every one of them.
     """
-    conv = nn.Conv2d(
-        inputs,
-        outputs,
-        kernel,
-        padding=kernel // 2,
-        groups=inputs if depthwise else 1,
-        bias=bias,
-    )
+    groups = inputs if depthwise else 1
+    conv = nn.Conv2d(inputs, outputs, kernel, 1, kernel // 2, 1, groups, bias)
     # Torch counts fan-out without groups; for a depthwise kernel fan-in is right.
     mode: Literal["fan_in", "fan_out"] = "fan_in" if depthwise else "fan_out"
     nn.init.kaiming_normal_(conv.weight, mode=mode, nonlinearity="relu")
@@ -204,14 +181,10 @@ def _conv(
 
 
 def _sequence(
-    activation: Activation, convs: list[nn.Conv2d], norm: nn.Module | None
+    activation: ops.Activation, convs: list[nn.Conv2d], norm: nn.Module | None
 ) -> nn.Sequential:
-    acts: dict[Activation, list[nn.Module]] = {
-        "none": [],
-        "relu": [nn.ReLU()],
-        "relu6": [nn.ReLU6()],
-    }
-    return nn.Sequential(*acts[activation], *convs, *([norm] if norm else []))
+    acts = [ACTIVATIONS[activation]()] if activation != "none" else []
+    return nn.Sequential(*acts, *convs, *([norm] if norm else []))
 
 
 def _run(
@@ -221,10 +194,10 @@ def _run(
     feats: Mapping[int, Tensor],
     sizes: Sizes,
 ) -> Tensor:
-    if isinstance(node.op, Input):
+    if isinstance(node.op, ops.Input):
         return feats[node.op.level]
     operands = [values[i] for i in node.inputs]
-    if isinstance(node.op, Resample):
+    if isinstance(node.op, ops.Resample):
         result: Tensor = module(operands[0], sizes)
     else:
         result = module(*operands)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from fpnbench.graph.decision import Choices, Decision
+from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype, Node
 from fpnbench.graph.ops import Input, Op, Resample
 
@@ -53,6 +54,20 @@ class Builder:
         self._nodes.append(Node(op, inputs, self.block))
         self._levels.append(level)
         return len(self._nodes) - 1
+
+
+def check_levels(levels: Sequence[int], backbone_levels: Sequence[int]) -> None:
+    """Refuse pyramid levels that backbone maps and poolings of the top one lack.
+
+    Raises:
+        UserError: names both lists.
+    """
+    made = {*backbone_levels, *range(max(backbone_levels), max(levels, default=0) + 1)}
+    if not levels or not made.issuperset(levels):
+        raise UserError(
+            f"levels={list(levels)} cannot be made of backbone_levels="
+            f"{list(backbone_levels)} and poolings of the highest"
+        )
 
 
 def input_decisions(block: str, features: Sequence[str]) -> list[Decision]:

@@ -28,6 +28,15 @@ class Decision:
     name: str
     options: tuple[int | str, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse a decision without options.
+
+        Raises:
+            UserError: there are none.
+        """
+        if not self.options:
+            raise UserError(f"{self.name} has no options: one at least is needed")
+
 
 def cardinality(decisions: Sequence[Decision]) -> int:
     """Count the choice vectors of a space, exactly."""

@@ -19,6 +19,12 @@ Batch = tuple[dict[int, Tensor], Targets, Tensor]
 """Inputs by level, targets, and the images' indices in their set."""
 
 
+def _turn() -> slice:
+    """Return which batches are this worker's."""
+    info = torch.utils.data.get_worker_info()
+    return slice(None) if info is None else slice(info.id, None, info.num_workers)
+
+
 class TrainBatches(IterableDataset[Batch]):
     """One epoch of shuffled, randomly mirrored batches, decided by (seed, epoch)."""
 
@@ -39,11 +45,8 @@ class TrainBatches(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches; several workers take turns."""
-        info = torch.utils.data.get_worker_info()
-        start, step = (0, 1) if info is None else (info.id, info.num_workers)
-        for indices, flips in list(zip(self._batches, self._flips, strict=True))[
-            start::step
-        ]:
+        pairs = list(zip(self._batches, self._flips, strict=True))
+        for indices, flips in pairs[_turn()]:
             yield (*self._data.batch(indices, flips), indices)
 
 
@@ -60,8 +63,8 @@ class ScoreBatches(IterableDataset[Batch]):
         return len(self._batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches."""
-        for indices in self._batches:
+        """Yield the batches; several workers take turns."""
+        for indices in self._batches[_turn()]:
             flips = torch.zeros(len(indices), dtype=torch.bool)
             yield (*self._data.batch(indices, flips), indices)
 

@@ -84,6 +84,7 @@ class ProxyTrainer:
         self._cache = Path(cache)
         self._progress = progress
         with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # a frozen one of random weights is always the same
             self._backbone = backbone()
         self._make_backbone, self._head, self._recipe = backbone, head, recipe
         self._image_px, self._accelerator = image_px, accelerator
