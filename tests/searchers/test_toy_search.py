@@ -39,8 +39,8 @@ def test_evolution_and_ppo_find_better_networks_than_random_search(noise: float)
         pairs = zip(values(searcher, noise), random, strict=True)
         effect = paired_effect([a - b for a, b in pairs])
         assert effect.mean > 0, searcher
-        # A finding, not an oversight: after 150 noisy trials PPO has won only 3 of these
-        # 6 pairs (+.028 [-.014, +.079]); what is claimed of noise is claimed at 500.
+        # A finding, not an oversight: after 150 noisy trials PPO has won only 3 of
+        # these 6 pairs (+.028 [-.014, +.079]); the claim is made of 500 trials.
         if noise == 0:
             assert effect.wins > effect.losses, searcher
 
