@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,15 @@ def flaky(number: int, choices: Choices) -> float | None:
     """Every third trial fails; a whole batch of the largest preset fails at 40-79."""
     bad = number % 3 == 0 or 40 <= number < 80
     return None if bad else digits(number, choices)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On busy cores two threads make the controller's tiny steps 15 times slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)

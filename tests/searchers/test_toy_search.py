@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,14 +21,6 @@ def values(searcher: str, noise: float) -> list[float]:
     with initialize_config_dir(str(CONF), version_base=None):
         cases = [toy.case("nasfpn", noise, searcher, seed, TRIALS) for seed in SEEDS]
     return [toy.best_value(case) for case in cases]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("noise", toy.NOISES)
