@@ -256,12 +256,12 @@ def test_convolutions_are_shared_by_levels_and_norms_are_not(
     """P3 alone has all the convolutions; each further level adds norms and a scale."""
 
     def count(levels: tuple[int, ...]) -> int:
-        head = make(levels=levels, tower_depth=2)
+        head = make("detector.tower_depth=2", levels=levels)
         return sum(p.numel() for p in head.parameters())
 
     per_level = 2 * 2 * 2 * 64 + 1  # towers x depth x (weight, bias) x width + scale
     assert count((3, 4, 5, 6)) - count((3,)) == 3 * per_level
-    two = make(tower_depth=2)
+    two = make("detector.tower_depth=2")
     norms = [m for m in two.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) == 4 * 2 * 2
 
