@@ -144,6 +144,10 @@ def test_global_pooling_attends_from_the_higher_level_and_first_at_ties() -> Non
     first = space.decode((0, 0, 0, 0, 1, 1, 0))
     second = space.decode((0, 0, 0, 2, 0, 1, 0))
     assert key(first) != key(second)
+    for genotype, kind in ((first, Project), (second, Conv)):
+        node = next(n for n in genotype.nodes if isinstance(n.op, GlobalPool))
+        pooled = genotype.nodes[node.inputs[0]]  # the first input, brought to level 5
+        assert isinstance(genotype.nodes[pooled.inputs[0]].op, kind)
 
 
 def test_projection_per_use_or_once(make_cell) -> None:

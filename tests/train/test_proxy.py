@@ -103,7 +103,8 @@ def test_trained_backbone(proxy, cell) -> None:
 
 def test_workers_change_nothing(proxy, cell) -> None:
     """Each of two processes prepares its share; every image is scored once."""
-    assert facts(proxy("recipe.workers=2")(cell, 1, 0)) == facts(proxy()(cell, 1, 0))
+    one, two = (proxy("recipe.batch=2", f"recipe.workers={n}") for n in (0, 2))
+    assert facts(two(cell, 1, 0)) == facts(one(cell, 1, 0))
 
 
 def test_loss_that_is_not_finite_fails_the_trial(proxy, cell) -> None:
