@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fpnbench.detect.cost import part_cost
 from fpnbench.detect.pyramid import FeaturePyramid, Pool, Upsample, build_op
 from fpnbench.graph.builder import Builder
 from fpnbench.graph.errors import UserError
@@ -16,8 +17,12 @@ from fpnbench.graph.ops import (
     Resample,
     Residual,
     SepConv,
+    SepProject,
+    StridedConv,
     Sum,
+    WeightedSum,
 )
+from fpnbench.graph.trace import level_sizes, trace
 
 
 @pytest.fixture
@@ -91,6 +96,58 @@ def test_projection_and_residual_are_identity_where_shapes_say_so(generator) -> 
     residual = build_op(Residual(), [6, 6])
     torch.testing.assert_close(residual(x, x), 2 * x)
     assert residual(x, x[:, :5]) is x
+
+
+@pytest.mark.parametrize("size", [8, 13])
+@pytest.mark.parametrize("separable", [False, True])
+def test_strided_convolutions_pad_like_same(size, separable, generator) -> None:
+    x = torch.randn(2, 3, size, size, generator=generator)
+    op = StridedConv(3, 4, 5, 3, "relu", bias=True, norm=False, separable=separable)
+    module = build_op(op, [3])
+    out = -(-size // 2)
+    total = (out - 1) * 2 + 3 - size
+    before = total // 2
+    padded = functional.pad(x.clamp(min=0), [before, total - before] * 2)
+    conv, *pointwise = [m for m in module.body if isinstance(m, torch.nn.Conv2d)]
+    groups = 3 if separable else 1
+    bias = None if separable else conv.bias
+    expected = functional.conv2d(padded, conv.weight, bias, stride=2, groups=groups)
+    for each in pointwise:
+        expected = functional.conv2d(expected, each.weight, each.bias)
+    assert expected.shape == (2, 5, out, out)
+    torch.testing.assert_close(module(x, {4: (out, out)}), expected)
+
+
+def test_weighted_sum_normalises_positive_weights(generator) -> None:
+    xs = [torch.randn(2, 3, 4, 4, generator=generator) for _ in range(3)]
+    module = build_op(WeightedSum(), [3, 3, 3])
+    with torch.no_grad():
+        module.weights.copy_(torch.tensor([2.0, -1.0, 1.0]))
+    torch.testing.assert_close(module(*xs), (2 * xs[0] + xs[2]) / 3.0001)
+
+
+@pytest.mark.parametrize("image_px", [64, 100])
+def test_ops_of_hand_made_pyramids_cost_what_torch_counts(image_px) -> None:
+    b = Builder()
+    c3, c4 = b.input(3), b.input(4)
+    p4 = b.add(SepProject(6, bias=True), c4)
+    down = [
+        b.strided(c3, StridedConv(3, 4, 6, 3, "relu", True, norm, separable))
+        for norm in (False, True)
+        for separable in (False, True)
+    ]
+    p5 = b.strided(p4, StridedConv(4, 5, 6, 3, "none", bias=False))
+    genotype = b.build({4: b.add(WeightedSum(), p4, *down), 5: p5}, 1)
+    channels = {3: 3, 4: 5}
+    assert check_against_torch(genotype, channels, image_px)
+
+
+def check_against_torch(genotype, channels, image_px) -> bool:
+    traced, sizes = trace(genotype, channels, image_px), level_sizes(image_px)
+    pyramid = FeaturePyramid(genotype, channels)
+    feats = {lv: torch.zeros(1, c, *sizes(lv)) for lv, c in channels.items()}
+    cost = part_cost(pyramid, feats)
+    return (traced.macs, traced.params) == (cost.macs, cost.params)
 
 
 def diamond() -> Genotype:

@@ -3,9 +3,11 @@
 Shapes: B images, C channels, H and W height and width of a level.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +16,8 @@ from fpnbench.graph.genotype import Genotype, Node
 from fpnbench.graph.trace import trace
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6}
+EPSILON = 1e-4
+"""Of EfficientDet's normalised fusion, section 3.3."""
 Sizes = Mapping[int, tuple[int, int]]
 """Height and width of each level, as the finest input gives them."""
 
@@ -78,15 +82,34 @@ class Pool(nn.Module):
 
     def forward(self, x: Tensor, sizes: Sizes) -> Tensor:
         """(B, C, H, W) -> (B, C, ceil(H / stride), ceil(W / stride))."""
-        pad: list[int] = []
-        for size, out in zip(
-            x.shape[:-3:-1], reversed(sizes[self.target]), strict=True
-        ):
-            total = max((out - 1) * self.stride + self.kernel - size, 0)
-            pad += [total // 2, total - total // 2]
-        if any(pad):
-            x = functional.pad(x, pad, value=float("-inf"))
+        x = _pad_same(x, sizes[self.target], self.kernel, self.stride, -math.inf)
         return functional.max_pool2d(x, self.kernel, self.stride)
+
+
+class StridedConv(nn.Module):
+    """See `fpnbench.graph.ops.StridedConv`."""
+
+    def __init__(self, op: ops.StridedConv, channels: int) -> None:
+        """Draw the weights of the op on `channels` channels."""
+        super().__init__()
+        self.target, self.kernel = op.target, op.kernel
+        self.stride = 2 ** (op.target - op.source)
+        if op.separable:
+            strided = _conv(channels, channels, op.kernel, bias=False, depthwise=True)
+            convs = [strided, _conv(channels, op.width, 1, op.bias)]
+        else:
+            strided = _conv(channels, op.width, op.kernel, op.bias)
+            convs = [strided]
+        strided.stride, strided.padding = (self.stride, self.stride), (0, 0)
+        norm = nn.BatchNorm2d(op.width) if op.norm else None
+        self.body = _sequence(op.activation, convs, norm)
+
+    def forward(self, x: Tensor, sizes: Sizes) -> Tensor:
+        """(B, C, H, W) -> (B, width, ceil(H / stride), ceil(W / stride))."""
+        # All activations are zero at zero: padding may come before them.
+        padded = _pad_same(x, sizes[self.target], self.kernel, self.stride, 0.0)
+        out: Tensor = self.body(padded)
+        return out
 
 
 class Upsample(nn.Module):
@@ -114,6 +137,24 @@ class Add(nn.Module):
         total = xs[0]
         for x in xs[1:]:
             total = total + x
+        return total
+
+
+class WeightedAdd(nn.Module):
+    """See `fpnbench.graph.ops.WeightedSum`; all weights are equal at first."""
+
+    def __init__(self, operands: int) -> None:
+        """Make one weight for each operand."""
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(operands))
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        """(B, C, H, W) each -> (B, C, H, W)."""
+        weights = self.weights.relu()
+        weights = weights / (weights.sum() + EPSILON)
+        total = weights[0] * xs[0]
+        for weight, x in zip(weights[1:], xs[1:], strict=True):
+            total = total + weight * x
         return total
 
 
@@ -145,15 +186,20 @@ def build_op(op: ops.Op, inputs: list[int]) -> nn.Module:
             depthwise = _conv(inputs[0], inputs[0], kernel, bias=False, depthwise=True)
             pointwise = _conv(inputs[0], width, 1, bias)
             return _sequence(activation, [depthwise, pointwise], nn.BatchNorm2d(width))
+        case ops.StridedConv():
+            return StridedConv(op, inputs[0])
+        case ops.Project(width) | ops.SepProject(width) if inputs[0] == width:
+            return nn.Identity()
         case ops.Project(width, bias):
-            if inputs[0] == width:
-                return nn.Identity()
-            conv = _conv(inputs[0], width, 1, bias)
-            return _sequence("none", [conv], nn.BatchNorm2d(width))
+            return build_op(ops.Conv(width, 1, "none", bias), inputs)
+        case ops.SepProject(width, bias):
+            return build_op(ops.SepConv(width, 1, "none", bias), inputs)
         case ops.Resample(source, target):
             return Pool(op) if target > source else Upsample(op)
         case ops.Sum():
             return Add()
+        case ops.WeightedSum():
+            return WeightedAdd(len(inputs))
         case ops.GlobalPool():
             return GlobalPoolAttention()
         case ops.Residual():
@@ -197,11 +243,22 @@ def _run(
     if isinstance(node.op, ops.Input):
         return feats[node.op.level]
     operands = [values[i] for i in node.inputs]
-    if isinstance(node.op, ops.Resample):
+    if isinstance(node.op, ops.Resample | ops.StridedConv):
         result: Tensor = module(operands[0], sizes)
     else:
         result = module(*operands)
     return result
+
+
+def _pad_same(
+    x: Tensor, out: tuple[int, int], kernel: int, stride: int, value: float
+) -> Tensor:
+    """Pad as TensorFlow's SAME for `out` windows along height and width."""
+    pad: list[int] = []
+    for size, windows in zip(x.shape[:-3:-1], reversed(out), strict=True):
+        total = max((windows - 1) * stride + kernel - size, 0)
+        pad += [total // 2, total - total // 2]
+    return functional.pad(x, pad, value=value) if any(pad) else x
 
 
 def _level_sizes(feats: Mapping[int, Tensor]) -> dict[int, tuple[int, int]]:

@@ -14,9 +14,13 @@ from fpnbench.graph.ops import (
     Project,
     Residual,
     SepConv,
+    SepProject,
+    StridedConv,
     Sum,
+    WeightedSum,
 )
 
+CONVOLUTIONS = (Conv, SepConv, StridedConv, Project, SepProject)
 BlockKey = tuple[int, int]
 """(repeat, index) of a block; (-1, level) of an input."""
 STEM = -1
@@ -93,18 +97,18 @@ def _block(key: BlockKey, level: int, nodes: list[Node]) -> Block:
     if key[0] == STEM:
         return Block(key, level, f"C{level}")
     pooled = any(isinstance(node.op, GlobalPool) for node in nodes)
-    summed = any(isinstance(node.op, Sum) for node in nodes)
+    summed = any(isinstance(node.op, Sum | WeightedSum) for node in nodes)
     merge = ("GP" if pooled else "") + ("+" if summed else "")
     return Block(key, level, merge, _detail(nodes))
 
 
 def _detail(nodes: list[Node]) -> str:
     """Name the kernel of the last convolution, and F where it is not the width."""
-    convs = [node.op for node in nodes if isinstance(node.op, (Conv, SepConv, Project))]
+    convs = [node.op for node in nodes if isinstance(node.op, CONVOLUTIONS)]
     if not convs:
         return ""
     last = convs[-1]
-    kernel = 1 if isinstance(last, Project) else last.kernel
+    kernel = 1 if isinstance(last, Project | SepProject) else last.kernel
     inner = {op.width for op in convs[:-1]} - {last.width}
     width = f"F{max(inner)} " if inner else ""
     return f"{width}{kernel}×{kernel}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fpnbench.graph.decision import Choices, Decision
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype, Node
-from fpnbench.graph.ops import Input, Op, Resample
+from fpnbench.graph.ops import Input, Op, Resample, StridedConv
 
 
 class Builder:
@@ -41,6 +41,10 @@ class Builder:
             return source
         op = Resample(here, level, kernel if level > here else 0)
         return self._append(op, (source,), level)
+
+    def strided(self, source: int, op: StridedConv) -> int:
+        """Add a convolution down from the level of `source` and return its index."""
+        return self._append(op, (source,), op.target)
 
     def level(self, index: int) -> int:
         """Return the level of a node."""

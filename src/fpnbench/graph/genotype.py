@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fpnbench.graph.errors import UserError
-from fpnbench.graph.ops import OPS, Input, Op, Resample
+from fpnbench.graph.ops import OPS, Input, Op, Resample, StridedConv
 
 FORMAT = 1
 """Number of the JSON format; raised when ops or the meaning of fields change."""
@@ -76,7 +76,7 @@ def node_levels(genotype: Genotype) -> tuple[int, ...]:
         match node.op:
             case Input(level):
                 levels.append(level)
-            case Resample(target=target):
+            case Resample(target=target) | StridedConv(target=target):
                 levels.append(target)
             case _:
                 levels.append(levels[node.inputs[0]])

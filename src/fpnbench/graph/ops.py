@@ -9,7 +9,7 @@ runs an op stands in `fpnbench.detect.pyramid`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Shape = tuple[int, int, int]
 """(channels, height, width)."""
@@ -99,6 +99,52 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class SepProject:
+    """`Project` as a separable convolution: depthwise 1x1, pointwise, batch norm.
+
+    Source: facts 1.2 (the separable option of tensorflow/tpu replaces these, too).
+    """
+
+    width: int
+    bias: bool
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost on one input."""
+        if inputs[0][0] == self.width:
+            return Cost(inputs[0], 0, 0)
+        return SepConv(self.width, 1, "none", self.bias).cost(inputs, sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class StridedConv:
+    """Activation, convolution from level `source` down to `target`, batch norm.
+
+    Padded as TensorFlow's SAME. A separable one has a depthwise part with the stride
+    and a pointwise part, without anything between them, as `SepConv`.
+    """
+
+    source: int
+    target: int
+    width: int
+    kernel: int
+    activation: Activation
+    bias: bool
+    norm: bool = True
+    separable: bool = False
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost on one input."""
+        shape = (inputs[0][0], *sizes(self.target))
+        if self.separable:
+            conv = SepConv(self.width, self.kernel, self.activation, self.bias)
+            cost = conv.cost([shape], sizes)
+            absent = 0 if self.norm else 2 * self.width
+            return Cost(cost.shape, cost.macs, cost.params - absent)
+        plain = Conv(self.width, self.kernel, self.activation, self.bias, self.norm)
+        return plain.cost([shape], sizes)
+
+
+@dataclass(frozen=True, slots=True)
 class Resample:
     """Bring a feature to the size of level `target`: max-pool down, nearest up.
 
@@ -128,6 +174,20 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightedSum:
+    """Sum with a learned weight for each operand.
+
+    `w = relu(v) / (sum of relu(v) + 1e-4)`, v = 1 at first.
+
+    Source: EfficientDet's fast normalised fusion, Tan et al. 2020, section 3.3.
+    """
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost; the inputs have one shape."""
+        return Cost(inputs[0], 0, len(inputs))
+
+
+@dataclass(frozen=True, slots=True)
 class GlobalPool:
     """Global-pooling attention of (coarse, fine).
 
@@ -154,16 +214,19 @@ class Residual:
         return Cost(inputs[0], 0, 0)
 
 
-Op = Input | Conv | SepConv | Project | Resample | Sum | GlobalPool | Residual
-OPS: tuple[type[Op], ...] = (
-    Input,
-    Conv,
-    SepConv,
-    Project,
-    Resample,
-    Sum,
-    GlobalPool,
-    Residual,
+Op = (
+    Input
+    | Conv
+    | SepConv
+    | StridedConv
+    | Project
+    | SepProject
+    | Resample
+    | Sum
+    | WeightedSum
+    | GlobalPool
+    | Residual
 )
-COMMUTATIVE = (Sum,)
+OPS: tuple[type[Op], ...] = get_args(Op)
+COMMUTATIVE = (Sum, WeightedSum)
 """Ops whose operands have no order."""
