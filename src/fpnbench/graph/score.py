@@ -1,6 +1,8 @@
 """What an evaluator says of one network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,9 @@ class Score:
     images: int
     train_gmacs: float
     curve: tuple[Checkpoint, ...] = ()
+
+
+def read_score(values: Mapping[str, Any]) -> Score:
+    """Read what `dataclasses.asdict` made of a score."""
+    curve = tuple(Checkpoint(**point) for point in values["curve"])
+    return Score(**{**values, "curve": curve})

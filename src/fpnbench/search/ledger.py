@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fpnbench.graph.decision import Decision
 from fpnbench.graph.errors import UserError
-from fpnbench.graph.score import Checkpoint, Score
+from fpnbench.graph.score import read_score
 from fpnbench.search.trial import Trial
 
 SPACE, BENCHMARK = "decisions", "benchmark"
@@ -156,7 +156,6 @@ def _thaw(frozen: FrozenTrial) -> Trial:
     names = {entry.name for entry in fields(Trial)}
     values = {name: frozen.user_attrs[name] for name in names - {"reward"}}
     if (score := values["score"]) is not None:
-        curve = tuple(Checkpoint(**point) for point in score["curve"])
-        values["score"] = Score(**{**score, "curve": curve})
+        values["score"] = read_score(score)
     values["choices"] = tuple(values["choices"])
     return Trial(reward=frozen.value, **values)
