@@ -7,6 +7,7 @@ again sees the same number. Many processes may read and write at once (WAL).
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -126,16 +127,17 @@ class ScoreStore:
             self._file = None
 
     def _open(self, file: sqlite3.Connection) -> None:
-        found = file.execute("pragma user_version").fetchone()[0]
+        # In this order: whoever makes the tables sets the version at the same moment.
         tables = file.execute("select count(*) from sqlite_master").fetchone()[0]
+        found = file.execute("pragma user_version").fetchone()[0]
         if found not in ((FORMAT,) if tables else (0, FORMAT)):
             self.close()
             raise UserError(
                 f"store={self._path} has format {found}, this version reads {FORMAT}"
             )
         if not tables:
-            file.execute("pragma journal_mode = wal")
             file.executescript(TABLES)
+        _use_wal(file)
         # A commit is on the disk when it returns, even if the power fails.
         file.execute("pragma synchronous = full")
 
@@ -161,3 +163,17 @@ class ScoreStore:
     def _give_up(self, error: Exception) -> None:
         self.close()
         self._warn(f"store={self._path} is not used: {error}")
+
+
+def _use_wal(file: sqlite3.Connection) -> None:
+    """Let readers and a writer work at once; SQLite itself does not wait for this."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            file.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
