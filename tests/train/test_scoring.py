@@ -1,6 +1,7 @@
-"""AP against a case by hand and against pycocotools fed by files."""
+"""AP against a case by hand and pycocotools; resampled images against real copies."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from fpnbench.detect.targets import Detections
 from fpnbench.train.data import DetectionSet, Record
+from fpnbench.train.records import average_precision, match, resampled, unpack
 from fpnbench.train.scoring import coco_ap
 
 
@@ -160,3 +162,53 @@ def test_equals_pycocotools_fed_by_files(rng, tmp_path):
     for name, place in (("ap", 0), ("ap50", 1), ("ap_s", 3), ("ap_m", 4), ("ap_l", 5)):
         assert scores[name] == pytest.approx(stats[place], abs=1e-12)
         assert 0 < scores[name] < 1  # the case tells something
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_image_once_is_cocos_ap(seed) -> None:
+    truth, detections = random_case(np.random.default_rng(seed))
+    records = match(truth, detections)
+    ones = np.ones(len(truth.records), int)
+    expected = coco_ap(truth, detections)["ap"]
+    assert average_precision(records, ones) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_image_drawn_twice_counts_twice(seed) -> None:
+    rng = np.random.default_rng(seed)
+    truth, detections = random_case(rng)
+    weights = resampled(len(truth.records), rng)
+    assert weights.sum() == len(truth.records)
+    assert weights.max() > 1
+    drawn = np.repeat(np.arange(len(weights)), weights)
+    copies = replace(truth, records=tuple(truth.records[i] for i in drawn))
+    expected = coco_ap(copies, [detections[i] for i in drawn])["ap"]
+    got = average_precision(match(truth, detections), weights)
+    assert got == pytest.approx(expected, abs=1e-12)
+
+
+def test_crowds_and_missing_classes_are_left_out() -> None:
+    truth = make_set([[(0, 0, 200, 200, 0, 1), (300, 300, 400, 400, 0, 0)], []], 2)
+    inside = [(20 * k, 20, 20 * k + 20, 60, 0.9, 0) for k in range(5)]
+    detections = [
+        found(*inside, (300, 300, 400, 400, 0.5, 0)),
+        found((0, 0, 9, 9, 1, 1)),
+    ]
+    records = match(truth, detections)
+    assert average_precision(records, np.array([1, 1])) == pytest.approx(1.0)
+    assert np.isnan(average_precision(records, np.array([0, 2])))
+
+
+def test_records_survive_packing_and_are_small() -> None:
+    truth, detections = random_case(np.random.default_rng(0), images=40)
+    records = match(truth, detections)
+    data = records.pack()
+    assert len(data) < 40 * len(records.image_D) + 3000
+    again = unpack(data)
+    for name in ("image_D", "label_D", "score_D", "hit_TD", "ignored_TD", "objects_IK"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(records, name))
+
+
+def test_no_detection_at_all_is_zero() -> None:
+    truth = make_set([[(10, 10, 30, 30, 0, 0)]], 1)
+    assert average_precision(match(truth, [found()]), np.array([1])) == 0.0

@@ -31,6 +31,26 @@ def coco_ap(
 
     Source: Lin et al. 2014; pycocotools.
     """
+    evaluation = evaluate(dataset, detections)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+    # axes: IoU, recall, class, size class, limit of detections; -1 where no object is
+    precision = evaluation.eval["precision"][..., -1]
+    return {
+        "ap": _mean(precision[..., 0]),
+        "ap50": _mean(precision[0, ..., 0]),
+        "ap_s": _mean(precision[..., 1]),
+        "ap_m": _mean(precision[..., 2]),
+        "ap_l": _mean(precision[..., 3]),
+    }
+
+
+def evaluate(dataset: DetectionSet, detections: list[Detections]) -> Any:
+    """Return pycocotools' evaluation with all detections matched, by index of image.
+
+    Raises:
+        ValueError: not one entry of detections a record.
+    """
     if len(detections) != len(dataset.records):
         raise ValueError(
             f"{len(detections)} lists of detections for {len(dataset.records)} images"
@@ -44,16 +64,7 @@ def coco_ap(
             "bbox",
         )
         evaluation.evaluate()
-        evaluation.accumulate()
-    # axes: IoU, recall, class, size class, limit of detections; -1 where no object is
-    precision = evaluation.eval["precision"][..., -1]
-    return {
-        "ap": _mean(precision[..., 0]),
-        "ap50": _mean(precision[0, ..., 0]),
-        "ap_s": _mean(precision[..., 1]),
-        "ap_m": _mean(precision[..., 2]),
-        "ap_l": _mean(precision[..., 3]),
-    }
+    return evaluation
 
 
 def _mean(precision: Any) -> float | None:
