@@ -1,0 +1,124 @@
+"""Statistics against published examples, formulas by hand and simulations."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fpnbench.report import statistics as s
+
+SHROUT_FLEISS = [
+    [9, 2, 5, 8],
+    [6, 1, 3, 2],
+    [8, 4, 6, 8],
+    [7, 1, 2, 6],
+    [10, 5, 6, 9],
+    [6, 2, 4, 7],
+]
+"""Shrout & Fleiss 1979, table 2: ICC(1,1) = .17."""
+
+
+def test_icc_of_the_published_example() -> None:
+    got = s.icc(SHROUT_FLEISS)
+    assert got.value == pytest.approx(0.17, abs=0.005)
+    # McGraw & Wong's interval of the same data, as R's psych::ICC prints it.
+    assert got.low == pytest.approx(-0.13, abs=0.005)
+    assert got.high == pytest.approx(0.72, abs=0.005)
+
+
+def test_icc_finds_the_share_it_was_simulated_with() -> None:
+    rng = np.random.default_rng(0)
+    networks = rng.normal(0, 0.7**0.5, (4000, 1))
+    noisy = networks + rng.normal(0, 0.3**0.5, (4000, 3))
+    got = s.icc(noisy)
+    assert got.value == pytest.approx(0.7, abs=0.02)
+    assert got.low < 0.7 < got.high
+
+
+def test_icc_of_equal_values_is_one_and_too_few_are_refused() -> None:
+    assert s.icc([[1, 1], [2, 2]]).value == 1
+    for bad in ([[1, 2]], [[1], [2]]):
+        with pytest.raises(ValueError, match="two groups"):
+            s.icc(bad)
+
+
+def test_student_interval_of_a_textbook_case() -> None:
+    # t(.975, 2) = 4.303, sd = 1, n = 3
+    got = s.mean_interval([1, 2, 3])
+    assert got.value == 2
+    assert got.high - 2 == pytest.approx(4.3027 / 3**0.5, abs=1e-4)
+    assert 2 - got.low == pytest.approx(got.high - 2)
+
+
+def test_below_three_seeds_there_is_no_interval() -> None:
+    assert np.isnan(s.mean_interval([1, 2]).low)
+    two = {"nasfpn": [1.0, 2.0]}
+    assert np.isnan(s.block_difference(two, {"nasfpn": [0.0, 0.0]}).low)
+    assert np.isnan(s.improvement(two, {"nasfpn": [0.0, 0.0]}).high)
+    assert np.isnan(s.equivalence([0.0, 0.0], 1.0))
+
+
+def test_blocks_count_equally_and_seeds_stay_paired() -> None:
+    ours = {"a": [1.1, 2.1, 9.1], "b": [5.0, 5.0, 5.0, 5.0]}
+    theirs = {"a": [1.0, 2.0, 9.0], "b": [4.7, 4.7, 4.7, 4.7]}
+    got = s.block_difference(ours, theirs)
+    assert got.value == pytest.approx((0.1 + 0.3) / 2)
+    # Unpaired, the spread of 1 .. 9 would be in the interval; paired it is zero.
+    assert got.high - got.low == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ValueError, match="same blocks"):
+        s.block_difference(ours, {"a": [1.0, 2.0, 9.0]})
+
+
+def test_the_bootstrap_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(200):
+        pairs = rng.normal(0.5, 1, 30)
+        got = s.block_difference({"x": pairs}, {"x": np.zeros(30)})
+        covered += got.low <= 0.5 <= got.high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_tau_b_with_ties_by_hand() -> None:
+    # Pairs: 5 concordant, none discordant, one tied in x alone: 5 / sqrt(5 * 6).
+    assert s.kendall([1, 1, 2, 3], [1, 2, 3, 4]) == pytest.approx(5 / 30**0.5)
+
+
+def test_partial_tau_removes_a_common_cause() -> None:
+    rng = np.random.default_rng(2)
+    cause = rng.normal(size=3000)
+    x, y = (cause + rng.normal(size=3000) for _ in range(2))
+    assert s.kendall(x, y) > 0.3
+    # Kendall's partial tau of such normals is not 0 but small (its known bias).
+    assert abs(s.partial_tau(x, y, cause)) < 0.15
+
+
+def test_partial_tau_is_the_formula_of_three_taus() -> None:
+    x, y, z = [1, 2, 3, 4, 5], [1, 3, 2, 5, 4], [2, 1, 3, 5, 4]
+    # Each two of them agree in 8 of 10 pairs: (.6 - .36) / (1 - .36).
+    assert s.partial_tau(x, y, z) == pytest.approx(0.375)
+
+
+def test_a_bootstrap_over_items_matches_theory_for_a_mean() -> None:
+    values = np.random.default_rng(3).normal(size=200)
+    got = s.over_items(lambda column: float(np.mean(column)), values)
+    half = 1.96 * values.std() / 200**0.5
+    assert got.value == pytest.approx(values.mean())
+    assert (got.high - got.low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_probability_of_improvement_by_hand() -> None:
+    got = s.improvement({"a": [1, 2, 3]}, {"a": [2, 2, 0]})
+    # 1 beats 0; 2 beats 0 and ties twice; 3 beats all: (1 + 2 + 3) / 9.
+    assert got.value == pytest.approx(6 / 9)
+    assert s.improvement({"a": [5, 6, 7]}, {"a": [1, 2, 3]}).low == 1
+    mean = s.improvement({"a": [1] * 3, "b": [1] * 3}, {"a": [0] * 3, "b": [2] * 3})
+    assert mean.value == 0.5
+
+
+def test_equivalence_agrees_with_two_t_tests_written_out() -> None:
+    values, margin = [0.1, -0.05, 0.02, 0.03, -0.08], 0.2
+    t = [(np.mean(values) + sign * margin) / stats.sem(values) for sign in (1, -1)]
+    expected = max(stats.t.sf(t[0], 4), stats.t.cdf(t[1], 4))
+    assert s.equivalence(values, margin) == pytest.approx(expected)
+    assert s.equivalence(values, margin) < 0.05
+    assert s.equivalence(values, 0.01) > 0.05
