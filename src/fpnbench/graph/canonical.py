@@ -13,10 +13,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import astuple
+from functools import cache
 from typing import Any
 
 from fpnbench.graph.genotype import Genotype, Node
-from fpnbench.graph.ops import COMMUTATIVE
+from fpnbench.graph.ops import COMMUTATIVE, Op
 
 
 def canonical(genotype: Genotype) -> Genotype:
@@ -38,7 +39,7 @@ def key(genotype: Genotype) -> str:
 
 def digest(form: Genotype) -> str:
     """Return the key of a genotype that is already canonical."""
-    nodes = [[_label(node), node.inputs] for node in form.nodes]
+    nodes = [[_label(node.op)[0], node.inputs] for node in form.nodes]
     text = json.dumps([nodes, form.outputs], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -59,9 +60,11 @@ def prune(genotype: Genotype) -> Genotype:
     return Genotype(nodes, outputs, genotype.repeats)
 
 
-def _label(node: Node) -> list[str | int]:
-    """Return op and fields; `Node.block` is no part of a network's identity."""
-    return [type(node.op).__name__, *astuple(node.op)]
+@cache
+def _label(op: Op) -> tuple[list[str | int], str]:
+    """Return op and fields, and both as text; `Node.block` is no part of a key."""
+    label = [type(op).__name__, *astuple(op)]
+    return label, str(label)
 
 
 def _renumber(node: Node, place: dict[int, int]) -> Node:
@@ -83,7 +86,9 @@ def _discrete_colours(genotype: Genotype) -> list[int]:
     """Colour the nodes by refinement until every node has a colour of its own."""
     nodes = genotype.nodes
     levels = {index: level for level, index in genotype.outputs}
-    labels = [f"{_label(node)} {levels.get(i, -1)}" for i, node in enumerate(nodes)]
+    labels = [
+        f"{_label(node.op)[1]} {levels.get(i, -1)}" for i, node in enumerate(nodes)
+    ]
     consumers: list[list[tuple[int, int]]] = [[] for _ in nodes]
     for index, node in enumerate(nodes):
         ordered = not isinstance(node.op, COMMUTATIVE)
