@@ -8,10 +8,13 @@ import torch
 
 from fpnbench.cli.build import build_evaluator
 from fpnbench.graph.canonical import canonical
+from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import EvaluationError
 from fpnbench.graph.score import Score
 from fpnbench.graph.trace import trace
+from fpnbench.train.fit import build_detector, detect_all, train_and_score
 from fpnbench.train.proxy import ProxyTrainer
+from fpnbench.train.records import average_precision, unpack
 
 QUICK = (
     "image_px=64",
@@ -70,7 +73,7 @@ def test_score_depends_on_key_epochs_and_seed_alone(proxy, cell, make_cell) -> N
 def test_score_says_what_it_cost(proxy, cell) -> None:
     evaluate = proxy()
     score = evaluate(cell, 2, 0)
-    train, val = (len(side.records) for side in evaluate.sides)
+    train, val = (len(side.records) for side in evaluate.sides[0])
     assert train + val == 16
     trained = 2 * (train // 4 * 4)
     assert score.images == trained + val
@@ -95,9 +98,9 @@ def test_trained_backbone(proxy, cell) -> None:
     assert set(other) == {3, 4, 5}
     score = evaluate(cell, 1, 0)
     assert facts(evaluate(cell, 1, 0)) == facts(score)
-    trained = score.images - len(evaluate.sides[1].records)
+    trained = score.images - len(evaluate.sides[0][1].records)
     assert score.train_gmacs * 1e9 == pytest.approx(
-        score.macs * (3 * trained + len(evaluate.sides[1].records))
+        score.macs * (3 * trained + len(evaluate.sides[0][1].records))
     )
 
 
@@ -138,6 +141,61 @@ def test_benchmark_changes_with_what_decides_a_score(proxy, override, same) -> N
 def test_final_sides_are_all_of_train_and_val(proxy) -> None:
     evaluate = proxy()
     final = evaluate.for_final("val")
-    assert [len(side.records) for side in final.sides] == [16, 8]
+    assert [len(side.records) for side in final.sides[0]] == [16, 8]
     assert final.benchmark != evaluate.benchmark
-    assert len(evaluate.sides[0].records) < 16
+    assert len(evaluate.sides[0][0].records) < 16
+
+
+def test_folds_score_every_photo_by_a_network_that_has_not_seen_its_group(
+    proxy,
+) -> None:
+    sides = proxy("evaluator.folds=3").sides
+    assert len(sides) == 3
+    scored = [record.image_id for _, val in sides for record in val.records]
+    everything = proxy().for_final("val").sides[0][0].records
+    assert sorted(scored) == sorted(record.image_id for record in everything)
+    for train, val in sides:
+        assert len(train.records) + len(val.records) == len(everything)
+        groups = [{record.group for record in side.records} for side in (train, val)]
+        assert not groups[0] & groups[1]
+    sizes = [len(val.records) for _, val in sides]
+    assert max(sizes) - min(sizes) <= 2
+
+
+def test_the_score_of_folds_is_the_ap_of_all_photos_at_the_cost_of_all(
+    proxy, cell
+) -> None:
+    evaluate = proxy("evaluator.folds=2")
+    kept = []
+    evaluate.keep = lambda *args: kept.append(args)
+    score = evaluate(cell, 2, 0)
+    ((genotype, epochs, seed, data),) = kept
+    assert (genotype, epochs, seed) == (cell, 2, 0)
+    records = unpack(data)
+    assert len(records.objects_IK) == 16
+    ones = np.ones(16, int)
+    assert average_precision(records, ones) == pytest.approx(score.ap, abs=1e-12)
+    images = [len(train.records) // 4 * 4 * 2 for train, _ in evaluate.sides]
+    assert score.images == sum(images) + 16
+    assert evaluate.benchmark != proxy().benchmark
+    assert evaluate.benchmark != proxy("evaluator.folds=4").benchmark
+
+
+@pytest.mark.parametrize("folds", [1, 0, 99])
+def test_folds_need_two_parts_and_a_group_for_each(proxy, folds) -> None:
+    with pytest.raises(UserError, match=f"evaluator.folds={folds}: it must be from 2"):
+        proxy(f"evaluator.folds={folds}")
+
+
+def test_detections_of_a_trained_network_come_again_from_its_weights(
+    proxy, cell
+) -> None:
+    (setting,) = proxy().settings
+    trained = train_and_score(setting, cell, 2, 0)
+    other = build_detector(setting, cell)
+    other.load_state_dict(trained.detector.state_dict())
+    for ours, theirs in zip(
+        detect_all(setting, other), trained.detections, strict=True
+    ):
+        torch.testing.assert_close(ours.boxes_xyxy_N4, theirs.boxes_xyxy_N4)
+        torch.testing.assert_close(ours.scores_N, theirs.scores_N)

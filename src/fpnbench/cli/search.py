@@ -67,7 +67,7 @@ def main(cfg: DictConfig) -> int:
 
 def tell_notes(task: Task, console: Console) -> None:
     """Say once what was repaired in the evaluator's data, where it has any."""
-    sides = getattr(task.evaluator, "sides", ())
+    sides = [side for pair in getattr(task.evaluator, "sides", ()) for side in pair]
     for note in dict.fromkeys(note for side in sides for note in side.notes):
         console.print(f"note: {note}", soft_wrap=True, highlight=False)
 

@@ -4,7 +4,8 @@ import hashlib
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +18,7 @@ from fpnbench.detect.cost import PartCost, detector_cost
 from fpnbench.detect.detector import Detector
 from fpnbench.detect.head import Head, common_channels
 from fpnbench.detect.pyramid import FeaturePyramid
+from fpnbench.detect.targets import Detections
 from fpnbench.graph.canonical import digest
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.score import Checkpoint, Score
@@ -61,9 +63,24 @@ class Setting:
     accelerator: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A trained network and how it did on the scored set.
+
+    Attributes:
+        detector: with its final weights.
+        score: AP, cost and curve.
+        detections: of every scored image, boxes in pixels of the stored image.
+    """
+
+    detector: Detector
+    score: Score
+    detections: list[Detections]
+
+
 def train_and_score(
     setting: Setting, genotype: Genotype, epochs: int, seed: int
-) -> Score:
+) -> Trained:
     """Train a canonical genotype for `epochs` and score it.
 
     Weights, order and flips are decided by the genotype's key and `seed` alone.
@@ -77,7 +94,7 @@ def train_and_score(
     devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(own_seed)
-        detector = _build(setting, genotype)
+        detector = build_detector(setting, genotype)
         cost = detector_cost(
             genotype,
             setting.channels,
@@ -86,10 +103,7 @@ def train_and_score(
             setting.image_px,
         )
         history = _fit(setting, detector, epochs, own_seed)
-    found = [
-        setting.val.to_original(history.detections[index], index)
-        for index in range(len(setting.val))
-    ]
+    found = _in_originals(setting, history)
     ap = coco_ap(setting.val.dataset, found)
     per_epoch = len(TrainBatches(setting.train, setting.recipe, 0, 0))
     trained = epochs * per_epoch * min(setting.recipe.batch, len(setting.train))
@@ -97,7 +111,7 @@ def train_and_score(
     if not setting.frozen:
         computed += cost.backbone.macs
     seconds = time.perf_counter() - began
-    return Score(
+    score = Score(
         ap=ap["ap"] or 0.0,
         ap50=ap["ap50"],
         ap_s=ap["ap_s"],
@@ -112,6 +126,18 @@ def train_and_score(
         train_gmacs=computed * (3 * trained + len(setting.val)) / 1e9,
         curve=_curve(history, ap["ap"], seconds),
     )
+    return Trained(detector, score, found)
+
+
+def detect_all(setting: Setting, detector: Detector) -> list[Detections]:
+    """Return a trained detector's detections on every scored image.
+
+    Boxes are in pixels of the stored image.
+    """
+    module = ProxyModule(detector, setting.val, setting.val, setting.recipe, 1, 0)
+    with _quiet():
+        _trainer(setting, 1).validate(module, verbose=False)
+    return _in_originals(setting, module.history)
 
 
 def derived_seed(key: str, seed: int) -> int:
@@ -126,7 +152,12 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _build(setting: Setting, genotype: Genotype) -> Detector:
+def build_detector(setting: Setting, genotype: Genotype) -> Detector:
+    """Build a network with weights from torch's global generator.
+
+    Raises:
+        UserError: backbone or predictor do not fit the pyramid.
+    """
     backbone = None if setting.frozen else setting.backbone()
     pyramid = FeaturePyramid(genotype, setting.channels)
     levels = tuple(level for level in setting.levels if level in pyramid.out_channels)
@@ -144,26 +175,42 @@ def _fit(setting: Setting, detector: Detector, epochs: int, seed: int) -> Histor
     module = ProxyModule(
         detector, setting.train, setting.val, setting.recipe, epochs, seed
     )
+    with _quiet():
+        _trainer(setting, epochs).fit(module)
+    return module.history
+
+
+def _in_originals(setting: Setting, history: History) -> list[Detections]:
+    return [
+        setting.val.to_original(history.detections[index], index)
+        for index in range(len(setting.val))
+    ]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
     quiet_lightning()
     with warnings.catch_warnings():
         # Advice about workers and logging intervals, which are our own choice here.
         warnings.filterwarnings("ignore", module="pytorch_lightning.*")
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        trainer = pl.Trainer(
-            accelerator=setting.accelerator,
-            devices=1,
-            max_epochs=epochs,
-            check_val_every_n_epoch=epochs,
-            num_sanity_val_steps=0,
-            reload_dataloaders_every_n_epochs=1,
-            gradient_clip_val=setting.recipe.clip or None,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(module)
-    return module.history
+        yield
+
+
+def _trainer(setting: Setting, epochs: int) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator=setting.accelerator,
+        devices=1,
+        max_epochs=epochs,
+        check_val_every_n_epoch=epochs,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=setting.recipe.clip or None,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
 
 
 def _curve(

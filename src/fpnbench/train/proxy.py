@@ -15,14 +15,17 @@ from fpnbench.graph.score import Score
 from fpnbench.train.cache import CachedSet, cache_features, cache_images
 from fpnbench.train.data import DataSource, DetectionSet, search_split
 from fpnbench.train.fit import MakeBackbone, MakeHead, Setting, train_and_score
+from fpnbench.train.folds import Sides, grouped_folds, joined, together
 from fpnbench.train.recipe import Recipe
+from fpnbench.train.records import match
 
 VERSION = 2
 """Of the training code: raised when a change may move a score; part of `benchmark`."""
 
-Sides = tuple[DetectionSet, DetectionSet]
 Progress = Callable[[str, int, int], None]
 """Told what is prepared, how much of it is done, and how much there is."""
+Keep = Callable[[Genotype, int, int, bytes], None]
+"""Given genotype, epochs, seed and the packed `Records` of a score."""
 
 
 class ProxyTrainer:
@@ -36,13 +39,15 @@ class ProxyTrainer:
         epochs: fidelity used when a proposal names none.
         seed: the evaluator's seed.
         levels: outputs that the detector reads.
-        sides: the set trained on and the set scored.
+        sides: the set trained on and the set scored, of every fold (usually one).
+        keep: given the records of every score; None: they are not made.
     """
 
     def __init__(
         self,
         source: DataSource,
         held_out: float,
+        folds: int | None,
         split_seed: int,
         backbone: MakeBackbone,
         head: MakeHead,
@@ -61,7 +66,9 @@ class ProxyTrainer:
         Args:
             source: the data set.
             held_out: share (below 1) or number of train's images that are search-val.
-            split_seed: draws search-val.
+            folds: score all of train, in so many parts, instead of one search-val;
+                `held_out` says nothing then.
+            split_seed: draws search-val, or the parts.
             backbone: makes the backbone.
             head: makes the predictor; its settings are part of the benchmark.
             levels: outputs that the predictor reads, as far as a genotype has them.
@@ -88,12 +95,23 @@ class ProxyTrainer:
             self._backbone = backbone()
         self._make_backbone, self._head, self._recipe = backbone, head, recipe
         self._image_px, self._accelerator = image_px, accelerator
+        self.keep: Keep | None = None
         train = source.split("train")
-        self._use(search_split(train, split_seed, held_out))
+        if folds is None:
+            self._use(search_split(train, split_seed, held_out))
+        else:
+            self._use(*grouped_folds(train, split_seed, folds))
 
     def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
         """Train and score one canonical genotype."""
-        return train_and_score(self._setting, genotype, epochs, seed)
+        parts = [
+            train_and_score(setting, genotype, epochs, seed)
+            for setting in self.settings
+        ]
+        dataset, found = together([side for _, side in self.sides], parts)
+        if self.keep is not None:
+            self.keep(genotype, epochs, seed, match(dataset, found).pack())
+        return joined(dataset, found, parts)
 
     def for_final(self, part: str) -> "ProxyTrainer":
         """Return the same protocol trained on all of train and scored on `part`.
@@ -105,19 +123,21 @@ class ProxyTrainer:
         """
         other = object.__new__(ProxyTrainer)
         other.__dict__.update(self.__dict__)
-        other.__dict__.pop("_setting", None)
+        other.__dict__.pop("settings", None)
         sides = self._source.split("train"), self._source.split(part)  # type: ignore[arg-type]
         other._use(sides)
         return other
 
-    def _use(self, sides: Sides) -> None:
+    def _use(self, *sides: Sides) -> None:
         self.sides = sides
         self.benchmark = self._identify()
 
     @cached_property
-    def _setting(self) -> Setting:
-        """Everything an evaluation needs; the first one fills the cache."""
-        train, val = (self._cached(side) for side in self.sides)
+    def settings(self) -> tuple[Setting, ...]:
+        """Everything an evaluation needs, a fold each; the first fills the cache."""
+        return tuple(self._setting(*map(self._cached, sides)) for sides in self.sides)
+
+    def _setting(self, train: CachedSet, val: CachedSet) -> Setting:
         return Setting(
             train=train,
             val=val,
@@ -147,7 +167,7 @@ class ProxyTrainer:
         """Digest data, split, backbone, detector, recipe, size and code version."""
         facts = {
             "version": VERSION,
-            "data": [side.digest for side in self.sides],
+            "data": [side.digest for sides in self.sides for side in sides],
             "backbone": [self._backbone.digest, self._backbone.frozen],
             "head": _describe(self._head),
             "levels": self.levels,
