@@ -14,7 +14,15 @@ from fpnbench.graph.canonical import canonical
 from fpnbench.graph.draw import draw_svg
 from fpnbench.graph.genotype import Genotype, Node
 from fpnbench.graph.layout import COLUMN, RADIUS, ROW
-from fpnbench.graph.ops import Conv, GlobalPool, Input, Resample, Sum
+from fpnbench.graph.ops import (
+    Conv,
+    GlobalPool,
+    Input,
+    Resample,
+    StridedConv,
+    Sum,
+    WeightedSum,
+)
 from fpnbench.search.searcher import uniform_choices
 
 Conf = Callable[..., DictConfig]
@@ -205,6 +213,34 @@ def test_reading_a_feature_twice_is_one_line():
     )
     graph = block_graph(Genotype(nodes, ((3, 5),)))
     assert graph.links == (Link((-1, 3), (0, 0)), Link((-1, 4), (0, 0)))
+
+
+def bifpn_like() -> Genotype:
+    """Level 4 by a strided convolution, then a weighted sum and a convolution."""
+    nodes = (
+        Node(Input(3), ()),
+        Node(StridedConv(3, 4, 8, 3, "none", True), (0,), (0, 0)),
+        Node(Resample(4, 3), (1,), (0, 1)),
+        Node(WeightedSum(), (0, 2), (0, 1)),
+        Node(Conv(8, 3, "none", True, norm=False), (3,), (0, 1)),
+    )
+    return Genotype(nodes, ((3, 4),))
+
+
+def test_weighted_sums_and_strides_have_signs_of_their_own():
+    blocks = {block.key: block for block in block_graph(bifpn_like()).blocks}
+    assert (blocks[0, 0].merge, blocks[0, 0].detail) == ("", "3×3 ↓2")
+    assert (blocks[0, 1].merge, blocks[0, 1].detail) == ("w+", "3×3")
+    root = drawn(bifpn_like())
+    assert sorted(ends(root)) == [
+        ("0.0", "0.1"),
+        ("0.1", "1:P3"),
+        ("C3", "0.0"),
+        ("C3", "0.1"),
+    ]
+    texts = [text.text for text in root.iter(SVG + "text")]
+    assert {"w+", "sum with learned weights"} <= set(texts)
+    assert texts[1] == "2 blocks · in C3 · out P3"
 
 
 def test_a_pyramid_without_blocks_can_be_drawn():

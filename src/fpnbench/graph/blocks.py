@@ -5,13 +5,14 @@ draw and count in blocks. Stem ops are gathered by level instead: C3, C4, ... an
 C6, C7 that are made of C5.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fpnbench.graph.genotype import Genotype, Node, node_levels
 from fpnbench.graph.ops import (
     Conv,
     GlobalPool,
     Project,
+    Resample,
     Residual,
     SepConv,
     SepProject,
@@ -34,9 +35,9 @@ class Block:
     Attributes:
         key: (repeat, index), or (-1, level) for an input.
         level: pyramid level of what it puts out.
-        merge: `C3`, ... for inputs; `+`, `GP`, `GP+` (global pooling with further
-            features summed in) or empty (one input) for blocks.
-        detail: inner width F and kernel, where the block has them.
+        merge: `C3`, ... for inputs; `+`, `w+` (weighted sum), `GP`, `GP+` (global
+            pooling with further features summed in) or empty (one input) for blocks.
+        detail: inner width F, kernel and stride, where the block has them.
     """
 
     key: BlockKey
@@ -47,58 +48,101 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What `target` reads from `source`; `residual` if only its residual does."""
+    """What `target` reads from `source`.
+
+    Attributes:
+        source: the block that is read.
+        target: the block that reads.
+        residual: whether only the target's residual reads it.
+        edge: the two nodes, where every edge between nodes is a link of its own.
+    """
 
     source: BlockKey
     target: BlockKey
     residual: bool = False
+    edge: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BlockGraph:
-    """Blocks in topological order, links between them, outputs by (level, block)."""
+    """Blocks in topological order and links between them.
+
+    Attributes:
+        blocks: the blocks.
+        links: who reads whom.
+        outputs: (level, block, node) of what comes out.
+    """
 
     blocks: tuple[Block, ...]
     links: tuple[Link, ...]
-    outputs: tuple[tuple[int, BlockKey], ...]
+    outputs: tuple[tuple[int, BlockKey, int], ...]
 
 
-def block_graph(genotype: Genotype) -> BlockGraph:
-    """Gather a genotype's ops into blocks; two blocks are linked at most once."""
+def block_graph(genotype: Genotype, *, edges: bool = False) -> BlockGraph:
+    """Gather a genotype's ops into blocks.
+
+    Args:
+        genotype: the pyramid.
+        edges: whether every edge between nodes is a link of its own; else two blocks
+            are linked at most once.
+    """
     levels = node_levels(genotype)
-    keys = [
-        _key(node, level) for node, level in zip(genotype.nodes, levels, strict=True)
-    ]
+    keys = block_keys(genotype)
     members: dict[BlockKey, list[int]] = {}
-    links: dict[tuple[BlockKey, BlockKey], bool] = {}
+    links: dict[Link, bool] = {}
     for index, node in enumerate(genotype.nodes):
         members.setdefault(keys[index], []).append(index)
         for position, source in enumerate(node.inputs):
-            pair = (keys[source], keys[index])
-            if pair[0] != pair[1]:
+            if keys[source] != keys[index]:
+                edge = (source, index) if edges else None
+                link = Link(keys[source], keys[index], edge=edge)
                 skip = isinstance(node.op, Residual) and position == 1
-                links[pair] = links.get(pair, True) and skip
+                links[link] = links.get(link, True) and skip
     # The last op of a block in topological order is what it puts out.
     ordered = sorted(members.items(), key=lambda item: item[1][-1])
     blocks = tuple(
         _block(key, levels[indices[-1]], [genotype.nodes[i] for i in indices])
         for key, indices in ordered
     )
-    outputs = tuple((level, keys[index]) for level, index in genotype.outputs)
-    found = tuple(Link(*pair, skip) for pair, skip in sorted(links.items()))
-    return BlockGraph(blocks, found, outputs)
+    outputs = tuple((level, keys[index], index) for level, index in genotype.outputs)
+    found = sorted(links.items(), key=lambda item: (item[0].source, item[0].target))
+    return BlockGraph(
+        blocks, tuple(replace(link, residual=skip) for link, skip in found), outputs
+    )
 
 
-def _key(node: Node, level: int) -> BlockKey:
-    return (STEM, level) if node.block[0] == STEM else node.block
+def block_keys(genotype: Genotype) -> list[BlockKey]:
+    """Return the block that every node belongs to."""
+    return [
+        (STEM, level) if node.block[0] == STEM else node.block
+        for node, level in zip(genotype.nodes, node_levels(genotype), strict=True)
+    ]
+
+
+def first_copy(genotype: Genotype) -> Genotype:
+    """Return stem and first repeat; what later repeats read of them comes out."""
+    kept = [i for i, node in enumerate(genotype.nodes) if node.block[0] <= 0]
+    place = {index: position for position, index in enumerate(kept)}
+    levels = node_levels(genotype)
+    out = {index for _, index in genotype.outputs if index in place}
+    for node in genotype.nodes:
+        if node.block[0] > 0:
+            out |= place.keys() & set(node.inputs)
+    nodes = (genotype.nodes[index] for index in kept)
+    return Genotype(
+        tuple(
+            replace(node, inputs=tuple(place[i] for i in node.inputs)) for node in nodes
+        ),
+        tuple(sorted((levels[index], place[index]) for index in out)),
+    )
 
 
 def _block(key: BlockKey, level: int, nodes: list[Node]) -> Block:
     if key[0] == STEM:
         return Block(key, level, f"C{level}")
-    pooled = any(isinstance(node.op, GlobalPool) for node in nodes)
-    summed = any(isinstance(node.op, Sum | WeightedSum) for node in nodes)
-    merge = ("GP" if pooled else "") + ("+" if summed else "")
+    kinds = {type(node.op) for node in nodes}
+    merge = "GP" if GlobalPool in kinds else ""
+    merge += "w+" if WeightedSum in kinds else "+" if Sum in kinds else ""
     return Block(key, level, merge, _detail(nodes))
 
 
@@ -111,4 +155,10 @@ def _detail(nodes: list[Node]) -> str:
     kernel = 1 if isinstance(last, Project | SepProject) else last.kernel
     inner = {op.width for op in convs[:-1]} - {last.width}
     width = f"F{max(inner)} " if inner else ""
-    return f"{width}{kernel}×{kernel}"
+    stride = f" ↓{stride_of(last)}" if isinstance(last, StridedConv) else ""
+    return f"{width}{kernel}×{kernel}{stride}"
+
+
+def stride_of(op: StridedConv | Resample) -> int:
+    """Return by how much an op changes the size of a feature."""
+    return 2 ** abs(op.target - op.source)

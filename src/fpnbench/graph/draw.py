@@ -2,45 +2,46 @@
 
 The picture of NAS-FPN's Fig. 7 (arXiv 1904.07392), for every space: one circle a
 merging cell or block, in the row of its level; squares are the backbone's features,
-rings the outputs. The colour of a line is the level it comes from.
+rings the outputs. The colour of a line is the level it comes from. `draw_ops` draws the
+same pyramid with the operations of every block.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from math import sqrt
 
 from fpnbench.graph.blocks import STEM, BlockGraph, block_graph
 from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.layout import (
-    COLUMN,
-    RADIUS,
-    Layout,
-    Route,
-    Spot,
-    arrange,
-    legs,
-    row_y,
-)
+from fpnbench.graph.layout import DISC, RADIUS, Places, Spot, arrange
+from fpnbench.graph.routes import Route, curve, lay
+from fpnbench.graph.sheet import sheet
 from fpnbench.graph.signs import (
-    FAINT,
-    INK,
+    HEAD,
     MUTED,
+    OTHER,
     RING,
     circle,
     colour_of,
-    legend,
-    placed,
+    dashes,
+    entry,
+    gate,
+    head,
     ring,
+    small,
     square,
     text,
 )
 
-_LEFT, _RIGHT, _HEADER, _FOOTER = 96.0, 72.0, 92.0, 66.0
-_HEAD = 8.0
+_SIGNS = {
+    "+": "sum",
+    "w+": "sum with learned weights",
+    "GP": "global-pooling attention",
+    "GP+": "with dangling features added",
+    "": "one input",
+}
 
 
 def draw_svg(genotype: Genotype, title: str = "") -> str:
-    """Draw a genotype.
+    """Draw a genotype, a circle a block.
 
     Args:
         genotype: the pyramid; of a canonical one only what reaches an output is there.
@@ -52,130 +53,76 @@ def draw_svg(genotype: Genotype, title: str = "") -> str:
     Source: NAS-FPN Fig. 7.
     """
     graph = block_graph(genotype)
-    layout = arrange(graph)
-    entries = list(legend(graph, layout))
-    columns, legend_px = layout.columns - 1, sum(advance for _, advance in entries)
-    width = max(_LEFT + columns * COLUMN + _RIGHT, legend_px + 32)
-    first, last = _extent(layout)
-    height = _HEADER - first + last + _FOOTER
+    places = arrange(graph, {block.key: DISC for block in graph.blocks})
+    routes = lay(places)
+    copies = f"{genotype.repeats} repeats · " if genotype.repeats > 1 else ""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" '
-        f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
-        'font-family="DejaVu Sans, sans-serif">',
-        f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
-        text(24, 36, title or "Feature pyramid", 20, INK, "start", bold=True),
-        text(24, 60, _subtitle(graph, genotype), 13, MUTED, "start"),
-        f'<g transform="translate({_LEFT:.0f} {_HEADER - first:.0f})">',
-        *_frame(layout, first, last),
-        *_stem_lines(layout),
-        *_lines(graph, layout),
-        *(part for spot in layout.spots for part in _spot(spot, graph, layout)),
-        "</g>",
-        *placed(entries, 44, height - 28),
-        "</svg>",
+        *_stem_lines(places),
+        *_lines(graph, places, routes),
+        *(part for spot in places.spots for part in _spot(spot, graph, places)),
     ]
-    return "\n".join(parts) + "\n"
+    names = (title or "Feature pyramid", copies + summary(graph, genotype))
+    return sheet(names, places, routes, parts, list(_legend(graph, routes)))
 
 
-def _subtitle(graph: BlockGraph, genotype: Genotype) -> str:
+def summary(graph: BlockGraph, genotype: Genotype) -> str:
+    """Return how many blocks there are, what goes in and what comes out."""
     blocks = sum(block.key[0] != STEM for block in graph.blocks)
     inputs = [block.level for block in graph.blocks if block.key[0] == STEM]
-    copies = f"{genotype.repeats} repeats · " if genotype.repeats > 1 else ""
     reads = " ".join(f"C{level}" for level in sorted(inputs))
     gives = " ".join(f"P{level}" for level in genotype.levels)
-    return f"{copies}{blocks} blocks · in {reads} · out {gives}"
+    counted = f"{blocks} block" + "s" * (blocks != 1)
+    return f"{counted} · in {reads} · out {gives}"
 
 
-def _extent(layout: Layout) -> tuple[float, float]:
-    """Return the heights between which blocks and lines lie; the top row is at 0."""
-    lanes = [route.lane for route in layout.routes]
-    bottom = row_y(layout.levels[0], layout.levels[-1])
-    return min([-44, *(y - 8 for y in lanes)]), max([bottom + 44, *lanes]) + 8
-
-
-def _frame(layout: Layout, first: float, last: float) -> Iterator[str]:
-    """Draw what lies behind: a band per repeat, a line per level."""
-    starts = (0, *layout.gates[:-1])
-    for repeat, (start, end) in enumerate(zip(starts, layout.gates, strict=True)):
-        x, span = start * COLUMN, (end - start) * COLUMN
-        fill = "#f6f8fa" if repeat % 2 == 0 else "#fdfdfe"
-        yield (
-            f'<rect x="{x:.1f}" y="{first:.1f}" width="{span:.1f}" '
-            f'height="{last - first:.1f}" '
-            f'fill="{fill}"/>'
-        )
-        if len(layout.gates) > 1:
-            yield text(x + span / 2, first - 6, f"repeat {repeat + 1}", 12, MUTED)
-    for level in layout.levels:
-        y = row_y(level, layout.levels[-1])
-        right = layout.gates[-1] * COLUMN
-        yield (
-            f'<line x1="0" y1="{y:.1f}" x2="{right:.1f}" y2="{y:.1f}" '
-            f'stroke="{FAINT}" stroke-width="1.5"/>'
-        )
-        yield text(-34, y - 1, f"level {level}", 12, colour_of(level), "end", bold=True)
-        yield text(-34, y + 13, f"stride {2**level}", 10, MUTED, "end")
-
-
-def _stem_lines(layout: Layout) -> Iterator[str]:
+def _stem_lines(places: Places) -> Iterator[str]:
     """Draw how C6 and C7 are made, in the column of inputs."""
-    for source, target in layout.stem:
-        start, end = (row_y(level, layout.levels[-1]) for level in (source, target))
-        if abs(source - target) == 1:
+    for link in places.stem:
+        source, target = link.source[1], link.target[1]
+        start, end = places.grid.rows[source], places.grid.rows[target]
+        if places.aside(link):
+            path = f"M-19 {start:.1f} C-42 {start:.1f} -42 {end:.1f} -27 {end:.1f}"
+            tip = f"M-19 {end:.1f} l-{HEAD + 1:g} -4.5 v9 z"
+        else:
             up = 1 if start > end else -1
             start, end = start - up * RADIUS, end + up * RADIUS
-            path = f"M0 {start:.1f} V{end + up * _HEAD:.1f}"
-            head = f"M0 {end:.1f} l-4.5 {up * (_HEAD + 1):g} h9 z"
-        else:
-            # Past the inputs between them, on the left.
-            path = f"M-19 {start:.1f} C-42 {start:.1f} -42 {end:.1f} -27 {end:.1f}"
-            head = f"M-19 {end:.1f} l-{_HEAD + 1:g} -4.5 v9 z"
+            path = f"M0 {start:.1f} V{end + up * HEAD:.1f}"
+            tip = f"M0 {end:.1f} l-4.5 {up * (HEAD + 1):g} h9 z"
         yield (
             f'<path class="stem" data-from="C{source}" data-to="C{target}" d="{path}" '
             f'fill="none" stroke="{MUTED}" stroke-width="2" stroke-dasharray="4 3"/>'
-            f'<path d="{head}" fill="{MUTED}"/>'
+            f'<path d="{tip}" fill="{MUTED}"/>'
         )
 
 
-def _lines(graph: BlockGraph, layout: Layout) -> Iterator[str]:
+def _lines(graph: BlockGraph, places: Places, routes: Sequence[Route]) -> Iterator[str]:
     """Draw every line; where several enter one block, they enter above each other."""
-    top = layout.levels[-1]
-    rings = {key for _, key in graph.outputs}
-    for spot in layout.spots:
-        routes = [route for route in layout.routes if route.target.key == spot.key]
-        routes.sort(key=lambda route: (legs(route, top)[-2][1], route.source.key))
-        for place, route in enumerate(routes):
-            offset = (place - (len(routes) - 1) / 2) * min(10.0, 30.0 / len(routes))
-            reach = RADIUS + RING if spot.key in rings else spot.reach
-            yield _line(route, top, offset, reach, route.source.key in rings)
+    rings = {key for _, key, _ in graph.outputs}
+    for spot in places.spots:
+        into = [route for route in routes if route.join.target.key == spot.key]
+        into.sort(key=lambda route: (route.legs[-2][1], route.join.source.key))
+        for place, route in enumerate(into):
+            offset = (place - (len(into) - 1) / 2) * min(10.0, 30.0 / len(into))
+            reach = RADIUS + RING if spot.key in rings else spot.shape.half
+            x, y = places.grid.middles[spot.column], route.legs[-1][1] + offset
+            tip = (x - sqrt(reach**2 - offset**2) if reach else x, y)
+            yield _line(route, tip, ringed=route.join.source.key in rings)
 
 
-def _line(route: Route, top: int, offset: float, reach: float, ringed: bool) -> str:
-    (x0, y0), *lane, (_, y1) = legs(route, top)
-    centre, y1 = route.target.column * COLUMN, y1 + offset
-    tip = centre - sqrt(reach**2 - offset**2) if reach else centre
-    headed = route.target.block is not None
-    corners = [(x0 + RING * ringed, y0), *lane, (tip - _HEAD * headed, y1)]
-    colour = MUTED if route.residual else colour_of(route.source.level)
-    dash = ' stroke-dasharray="5 4"' if route.residual else ""
-    head = f'<path d="M{tip:.1f} {y1:.1f} l-{_HEAD + 1:g} -4.5 v9 z" fill="{colour}"/>'
+def _line(route: Route, tip: tuple[float, float], *, ringed: bool) -> str:
+    (x0, y0), *lane, _ = route.legs
+    join, headed = route.join, route.join.target.block is not None
+    corners = [(x0 + RING * ringed, y0), *lane, (tip[0] - HEAD * headed, tip[1])]
+    colour = MUTED if join.residual else colour_of(join.source.level)
+    dash = ' stroke-dasharray="5 4"' if join.residual else ""
     return (
-        f'<path class="line" data-from="{_name(route.source)}" '
-        f'data-to="{_name(route.target)}" d="{_curve(corners)}" fill="none" '
-        f'stroke="{colour}" stroke-width="2"{dash}/>{head if headed else ""}'
-    )
+        f'<path class="line" data-from="{name_of(join.source)}" '
+        f'data-to="{name_of(join.target)}" d="{curve(corners)}" fill="none" '
+        f'stroke="{colour}" stroke-width="2"{dash}/>'
+    ) + (head(*tip, colour) if headed else "")
 
 
-def _curve(corners: Sequence[tuple[float, float]]) -> str:
-    """Join corners by S-curves that leave and arrive level."""
-    path = f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"
-    for (x0, y0), (x1, y1) in pairwise(corners):
-        half = (x0 + x1) / 2
-        path += f" C{half:.1f} {y0:.1f} {half:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
-    return path
-
-
-def _name(spot: Spot) -> str:
+def name_of(spot: Spot) -> str:
     """Name a spot for scripts and tests: C3, block 0.4, gate 1:P3."""
     repeat, index = spot.key
     if spot.block is None:
@@ -183,14 +130,14 @@ def _name(spot: Spot) -> str:
     return spot.block.merge if repeat == STEM else f"{repeat}.{index}"
 
 
-def _spot(spot: Spot, graph: BlockGraph, layout: Layout) -> Iterator[str]:
-    x, y = spot.column * COLUMN, row_y(spot.level, layout.levels[-1])
-    colour = colour_of(spot.level)
-    yield f'<g class="spot" id="{_name(spot)}" transform="translate({x:.1f} {y:.1f})">'
-    if any(key == spot.key for _, key in graph.outputs):
+def _spot(spot: Spot, graph: BlockGraph, places: Places) -> Iterator[str]:
+    x, y = places.grid.middles[spot.column], places.grid.rows[spot.level]
+    colour, name = colour_of(spot.level), name_of(spot)
+    yield f'<g class="spot" id="{name}" transform="translate({x:.1f} {y:.1f})">'
+    if any(key == spot.key for _, key, _ in graph.outputs):
         yield ring(colour)
     if spot.block is None:
-        yield from _gate(spot, colour, last=spot.column == layout.gates[-1])
+        yield gate(spot.level, last=spot.column == places.gates[-1])
     elif spot.key[0] == STEM:
         yield square(colour) + text(0, 5, spot.block.merge, 13, "#ffffff", bold=True)
     else:
@@ -200,12 +147,13 @@ def _spot(spot: Spot, graph: BlockGraph, layout: Layout) -> Iterator[str]:
     yield "</g>"
 
 
-def _gate(spot: Spot, colour: str, *, last: bool) -> Iterator[str]:
-    if not last:
-        yield f'<circle r="4.5" fill="#ffffff" stroke="{colour}" stroke-width="2"/>'
-        return
-    yield (
-        f'<rect x="0" y="-13" width="42" height="26" rx="13" fill="#ffffff" '
-        f'stroke="{colour}" stroke-width="2.5"/>'
-    )
-    yield text(21, 5, f"P{spot.level}", 13, colour, bold=True)
+def _legend(graph: BlockGraph, routes: Sequence[Route]) -> Iterator[tuple[str, float]]:
+    """Yield what every kind of sign in the picture means."""
+    merges = {block.merge for block in graph.blocks if block.key[0] != STEM}
+    yield entry(small(square(OTHER)), "input")
+    for merge, label in _SIGNS.items():
+        if merge in merges:
+            yield entry(small(circle(merge, OTHER)), label)
+    yield entry(small(ring(OTHER) + circle("", OTHER)), "output")
+    if any(route.join.residual for route in routes):
+        yield entry(dashes(), "residual, where shapes agree")

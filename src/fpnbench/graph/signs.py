@@ -6,8 +6,7 @@ Everything is SVG text around the point (0, 0).
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from fpnbench.graph.blocks import STEM, BlockGraph
-from fpnbench.graph.layout import RADIUS, Layout
+from fpnbench.graph.layout import RADIUS
 
 LEVEL_COLOURS = {
     2: "#7b5ea7",
@@ -21,6 +20,8 @@ LEVEL_COLOURS = {
 OTHER, INK, MUTED, FAINT = "#6b7280", "#1f2933", "#6b7785", "#dfe4ea"
 RING = 5.0
 """Distance of an output's ring, px."""
+HEAD = 8.0
+"""Length of an arrow's head, px."""
 
 
 def colour_of(level: int) -> str:
@@ -28,7 +29,7 @@ def colour_of(level: int) -> str:
     return LEVEL_COLOURS.get(level, OTHER)
 
 
-def _tint(colour: str, share: float = 0.16) -> str:
+def tint(colour: str, share: float = 0.16) -> str:
     """Mix a colour into white."""
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts)
@@ -69,48 +70,51 @@ def ring(colour: str) -> str:
     )
 
 
-def circle(merge: str, colour: str) -> str:
+def circle(merge: str, colour: str, radius: float = RADIUS) -> str:
     """Return the sign of a block; `merge` as in `Block`."""
     pooled = merge.startswith("GP")
-    fill = colour if pooled else _tint(colour)
+    fill = colour if pooled else tint(colour)
     ink = "#ffffff" if pooled else INK
-    size = 13 if pooled else 20
+    size = round(radius * {"+": 1.05, "w+": 0.8}.get(merge, 0.69))
     return (
-        f'<circle r="{RADIUS:g}" fill="{fill}" stroke="{colour}" stroke-width="2.5"/>'
+        f'<circle r="{radius:g}" fill="{fill}" stroke="{colour}" stroke-width="2.5"/>'
         + text(0, size * 0.36, merge, size, ink, bold=True)
     )
 
 
-def legend(graph: BlockGraph, layout: Layout) -> Iterator[tuple[str, float]]:
-    """Yield (drawing, width) of every kind of thing that is in the picture."""
-    merges = {block.merge for block in graph.blocks if block.key[0] != STEM}
-    kinds = [("square", "input", True), ("+", "sum", "+" in merges)]
-    kinds += [("GP", "global-pooling attention", bool(merges & {"GP", "GP+"}))]
-    kinds += [("GP+", "with dangling features added", "GP+" in merges)]
-    kinds += [("", "one input", "" in merges), ("ring", "output", True)]
-    residual = any(route.residual for route in layout.routes)
-    kinds += [("dash", "residual, where shapes agree", residual)]
-    for kind, label, present in kinds:
-        if present:
-            yield (
-                _key_sign(kind) + text(20, 4, label, 12, MUTED, "start"),
-                (len(label) * 6.3 + 58),
-            )
+def gate(level: int, *, last: bool) -> str:
+    """Return the sign of a feature that is handed on, or comes out at the `last`."""
+    colour = colour_of(level)
+    if not last:
+        return f'<circle r="4.5" fill="#ffffff" stroke="{colour}" stroke-width="2"/>'
+    return (
+        f'<rect x="0" y="-13" width="42" height="26" rx="13" fill="#ffffff" '
+        f'stroke="{colour}" stroke-width="2.5"/>'
+    ) + text(21, 5, f"P{level}", 13, colour, bold=True)
 
 
-def _key_sign(kind: str) -> str:
-    if kind == "dash":
-        return (
-            f'<path d="M-16 0 h28" stroke="{MUTED}" stroke-width="2" '
-            'stroke-dasharray="5 4"/>'
-        )
-    if kind == "square":
-        sign = square(OTHER)
-    elif kind == "ring":
-        sign = ring(OTHER) + circle("", OTHER)
-    else:
-        sign = circle(kind, OTHER)
+def head(x: float, y: float, colour: str) -> str:
+    """Return the head of an arrow to the right with its tip at (x, y)."""
+    return f'<path d="M{x:.1f} {y:.1f} l-{HEAD + 1:g} -4.5 v9 z" fill="{colour}"/>'
+
+
+def entry(sign: str, label: str) -> tuple[str, float]:
+    """Return (drawing, width) of a legend's entry."""
+    drawing = sign + text(20, 4, label, 12, MUTED, "start")
+    return drawing, len(label) * 6.3 + 58
+
+
+def small(sign: str) -> str:
+    """Return a sign in a legend's size."""
     return f'<g transform="scale(0.55)">{sign}</g>'
+
+
+def dashes() -> str:
+    """Return a piece of a residual's line."""
+    return (
+        f'<path d="M-16 0 h28" stroke="{MUTED}" stroke-width="2" '
+        'stroke-dasharray="5 4"/>'
+    )
 
 
 def placed(entries: Iterable[tuple[str, float]], x: float, y: float) -> Iterator[str]:
