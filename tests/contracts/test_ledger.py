@@ -35,8 +35,9 @@ SCORE = Score(
 TRIALS = (
     Trial(0, (0, 2), "a", 6, "evaluation", 1 / 7, SCORE, 0.1, 3, 1e9 / 7),
     Trial(1, (1, 2), "b", 6, "failed", None, None, 2.0, reason="loss is NaN: 'x'"),
-    Trial(2, (0, 1), "a", 6, "repeat", 1 / 7, SCORE, repeat_of=0, wall_s=1e-3),
+    Trial(2, (0, 1), "a", 6, "repeat", 1 / 7, SCORE, repeat_of=0, asks=3, stored=True),
 )
+FOREIGN = Trial(3, (), "c", 6, "evaluation", 0.5, SCORE, cell="fpn", evaluator_seed=4)
 Open = Callable[..., Ledger]
 
 
@@ -63,14 +64,23 @@ def test_trials_come_back_in_order_of_asking(make: Open, tmp_path: Path) -> None
     assert filled(make, tmp_path, told).trials() == TRIALS
 
 
-def test_find_gives_the_first_trial_of_a_network_at_a_fidelity(
+def test_a_known_cell_of_another_space_is_kept_without_choices(
+    sqlite: Open, tmp_path: Path
+) -> None:
+    filled(sqlite, tmp_path, (*TRIALS, FOREIGN)).close()
+    again = sqlite(decisions=DECISIONS, folder=tmp_path)
+    assert again.trials() == (*TRIALS, FOREIGN)
+    again.close()
+
+
+def test_find_gives_the_trials_of_a_network_at_a_fidelity(
     make: Open, tmp_path: Path
 ) -> None:
     ledger = filled(make, tmp_path)
-    assert ledger.find("a", 6) == TRIALS[0]
-    assert ledger.find("b", 6) == TRIALS[1]
-    assert ledger.find("a", 7) is None
-    assert ledger.find("c", 6) is None
+    assert list(ledger.find("a", 6)) == [TRIALS[0], TRIALS[2]]
+    assert list(ledger.find("b", 6)) == [TRIALS[1]]
+    assert not ledger.find("a", 7)
+    assert not ledger.find("c", 6)
 
 
 def test_a_file_gives_back_exactly_what_was_written(
@@ -79,7 +89,7 @@ def test_a_file_gives_back_exactly_what_was_written(
     filled(sqlite, tmp_path).close()
     again = sqlite(decisions=DECISIONS, folder=tmp_path)
     assert again.trials() == TRIALS
-    assert again.find("a", 6) == TRIALS[0]
+    assert list(again.find("a", 6)) == [TRIALS[0], TRIALS[2]]
     again.close()
 
 

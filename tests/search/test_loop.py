@@ -14,8 +14,9 @@ from fpnbench.graph.protocols import EvaluationError, Space
 from fpnbench.graph.score import Score
 from fpnbench.search.budget import parse_budget
 from fpnbench.search.ledger import Ledger
-from fpnbench.search.loop import Interrupted, Task, search
+from fpnbench.search.loop import Dedup, Interrupted, Known, Task, search
 from fpnbench.search.reward import average_precision
+from fpnbench.search.store import Place, ScoreStore
 from fpnbench.search.trial import Proposal, Trial
 
 LIMITS = {"max_failures": 3, "max_repeats": 4}
@@ -101,11 +102,15 @@ def go(
     proposals: Sequence[Proposal],
     evaluator: Widths | None = None,
     ledger: Ledger | None = None,
+    dedup: Dedup = "replay",
+    store: ScoreStore | None = None,
+    known: Sequence[Known] = (),
     **limits: float,
 ) -> tuple[str, Script, Ledger, list[str]]:
     searcher, warnings = Script(proposals), []
     ledger = ledger or ledger_of()
-    task = Task(TinySpace(), evaluator or Widths(), average_precision)
+    reward = average_precision
+    task = Task(TinySpace(), evaluator or Widths(), reward, dedup, store, known)
     budget = parse_budget({**LIMITS, **limits})
     ending = search(task, searcher, ledger, budget, seed=0, warn=warnings.append)
     return ending.name, searcher, ledger, warnings
@@ -227,9 +232,6 @@ def test_a_continued_run_equals_an_uninterrupted_one() -> None:
     evaluator = Widths()
     ending, rest, ledger, warnings = go(order, evaluator, ledger, trials=6)
 
-    def timeless(trials: Sequence[Trial]) -> list[Trial]:
-        return [replace(trial, wall_s=0.0) for trial in trials]
-
     assert ending == "done"
     assert timeless(ledger.trials()) == timeless(full.trials())
     assert timeless(rest.told) == timeless(whole.told)
@@ -254,3 +256,109 @@ def test_a_replay_that_differs_is_said_once_and_the_record_is_kept() -> None:
     assert tuple(searcher.told[:3]) == before
     assert len(warnings) == 1
     assert warnings[0].startswith("trial 1 was recorded with choices [2, 0]")
+
+
+@dataclass
+class Noisy(Widths):
+    """AP = width / 100 + the evaluator seed / 1000."""
+
+    def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
+        score = super().__call__(genotype, epochs, seed)
+        return replace(score, ap=score.ap + seed / 1000)
+
+
+def timeless(trials: Sequence[Trial]) -> list[Trial]:
+    return [replace(trial, wall_s=0.0) for trial in trials]
+
+
+def test_retrain_scores_a_repeat_with_the_next_seed_and_tells_the_mean() -> None:
+    evaluator = Noisy()
+    same = [Proposal((1, 0)), Proposal((1, 2)), *ask(8), Proposal((1, 1))]
+    _, searcher, ledger, _ = go(same, evaluator, dedup="retrain", trials=4)
+    assert [seed for _, _, seed in evaluator.calls] == [11, 12, 11, 13]
+    assert [trial.status for trial in ledger.trials()] == ["evaluation"] * 4
+    assert [trial.evaluator_seed for trial in ledger.trials()] == [11, 12, 11, 13]
+    rewards = [trial.reward for trial in searcher.told]
+    assert rewards == pytest.approx([0.171, 0.1715, 0.091, 0.172])
+    assert sum(trial.images for trial in ledger.trials()) == 120
+
+
+def test_retrain_does_not_try_a_failed_network_again() -> None:
+    evaluator = Widths({8: EvaluationError("the loss is NaN")})
+    _, _, ledger, _ = go(ask(8, 16), evaluator, dedup="retrain", trials=3)
+    assert len(evaluator.calls) == 2
+    assert ledger.trials()[2].status == "failed"
+
+
+def test_resample_asks_again_until_a_network_is_new() -> None:
+    order = [Proposal((1, 0)), Proposal((1, 2)), Proposal((1, 1)), *ask(8)]
+    _, searcher, ledger, _ = go(order, dedup="resample", trials=2)
+    assert [trial.asks for trial in ledger.trials()] == [1, 3]
+    assert [trial.status for trial in ledger.trials()] == ["evaluation"] * 2
+    assert searcher.asked == 4
+    assert len(searcher.told) == 2
+
+
+def test_resample_that_finds_nothing_new_stalls() -> None:
+    ending, searcher, ledger, _ = go(ask(8), dedup="resample", trials=9)
+    assert ending == "stalled"
+    assert [trial.asks for trial in ledger.trials()] == [1, 4]
+    assert searcher.asked == 5
+
+
+@pytest.mark.parametrize("dedup", ["retrain", "resample"])
+def test_every_policy_continues_as_if_nothing_had_happened(dedup: Dedup) -> None:
+    order = [Proposal((1, 0)), Proposal((1, 2)), *ask(8, 16, 24, 24, 32)]
+    _, _, full, _ = go(order, Noisy(), dedup=dedup, trials=5)
+    ledger = ledger_of()
+    go(order, Noisy(), ledger, dedup=dedup, trials=2)
+    _, _, ledger, warnings = go(order, Noisy(), ledger, dedup=dedup, trials=5)
+    assert timeless(ledger.trials()) == timeless(full.trials())
+    assert not warnings
+
+
+def test_a_stored_score_is_charged_but_not_computed(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path / "scores.sqlite", {}, print)
+    first = Widths()
+    _, _, empty, _ = go(ask(8, 16, 8), first, store=store, trials=3)
+    assert len(first.calls) == 2
+    second = Widths()
+    _, searcher, full, _ = go(ask(8, 16, 8), second, store=store, trials=3)
+    assert not second.calls
+    assert [trial.stored for trial in full.trials()] == [True, True, False]
+    unmarked = [replace(trial, stored=False) for trial in timeless(full.trials())]
+    assert unmarked == timeless(empty.trials())
+    assert searcher.told[0].reward == 0.08
+
+
+def test_failures_are_not_stored_and_other_seeds_and_benchmarks_not_taken(
+    tmp_path: Path,
+) -> None:
+    store = ScoreStore(tmp_path / "scores.sqlite", {}, print)
+    go(ask(8), Widths({8: EvaluationError("no")}), store=store, trials=1)
+    assert not list(store)
+    go(ask(8), Widths(), store=store, trials=1)
+    ((place),) = [row.place for row in store]
+    assert (place.benchmark, place.seed, place.epochs) == ("widths", 11, 6)
+    for other in (Widths(benchmark="b"), Widths(seed=12), Widths(epochs=7)):
+        go(ask(8), other, store=store, trials=1)
+        assert len(other.calls) == 1
+    assert len(list(store)) == 4
+    assert store.find(Place(place.key, "b", 11, 6)) is not None
+
+
+def test_known_cells_are_scored_first_and_told_where_they_have_choices() -> None:
+    space = TinySpace()
+    ours = Known("ours", space.decode((2, 0)), (2, 0))
+    foreign = Known("foreign", space.decode((3, 0)), ())
+    order = ask(24, 8)
+    _, searcher, ledger, _ = go(order, known=(foreign, ours), trials=4)
+    assert [trial.cell for trial in ledger.trials()] == ["foreign", "ours", "", ""]
+    assert [trial.reward for trial in ledger.trials()] == [0.32, 0.24, 0.24, 0.08]
+    assert ledger.trials()[2].status == "repeat"
+    assert [trial.number for trial in searcher.told] == [1, 2, 3]
+    for stop in (1, 2, 3):
+        partly = ledger_of(*ledger.trials()[:stop])
+        _, _, again, warnings = go(order, None, partly, known=(foreign, ours), trials=4)
+        assert timeless(again.trials()) == timeless(ledger.trials())
+        assert not warnings

@@ -29,9 +29,14 @@ COLUMNS = [
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """Return the trial with the highest reward, the first of equals."""
-    scored = [trial for trial in trials if trial.reward is not None]
-    return max(scored, key=lambda trial: trial.reward or 0.0, default=None)
+    """Return the trial with the highest reward, the first of equals.
+
+    Of a network that was trained several times the last counts, which has the mean.
+    Known cells of other spaces, which have no choices here, are left out.
+    """
+    found = [trial for trial in trials if trial.reward is not None and trial.choices]
+    latest = {trial.key: trial for trial in found}
+    return max(latest.values(), key=lambda trial: trial.reward or 0.0, default=None)
 
 
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:
@@ -66,7 +71,7 @@ def summary(
         "evaluations": tally.evaluations,
         "repeats": tally.repeats,
         "failures": tally.failures,
-        "store_hits": 0,
+        "store_hits": tally.store_hits,
         "unique": len(tally.keys),
         "seconds": tally.seconds + seconds,
         "wall_s": tally.wall_s,

@@ -33,7 +33,8 @@ class Tally:
 
     Attributes:
         seconds: charged seconds of the trials; likewise `images`, `gmacs`.
-        idle_in_row: trials since the last evaluation.
+        store_hits: evaluations whose score came from the store.
+        idle_in_row: proposals since the last evaluation.
         failures_in_row: failures in a row; infeasible trials say nothing about
             whether evaluation works and are passed over.
         choices: distinct vectors asked for; `keys`: distinct networks.
@@ -43,6 +44,7 @@ class Tally:
     evaluations: int = 0
     repeats: int = 0
     failures: int = 0
+    store_hits: int = 0
     seconds: float = 0.0
     images: int = 0
     gmacs: float = 0.0
@@ -59,13 +61,15 @@ class Tally:
         self.images += trial.images
         self.gmacs += trial.gmacs
         self.wall_s += trial.wall_s
-        self.choices.add(trial.choices)
+        self.store_hits += trial.stored
+        if trial.choices:
+            self.choices.add(trial.choices)
         self.keys.add(trial.key)
         evaluated, repeated = trial.status == "evaluation", trial.status == "repeat"
         self.evaluations += evaluated
         self.repeats += repeated
         self.failures += not (evaluated or repeated)
-        self.idle_in_row = 0 if evaluated else self.idle_in_row + 1
+        self.idle_in_row = 0 if evaluated else self.idle_in_row + trial.asks
         if trial.status != "infeasible":
             failed = not (evaluated or repeated)
             self.failures_in_row = self.failures_in_row + 1 if failed else 0

@@ -73,9 +73,9 @@ class Ledger:
             raise self._unusable(error) from error
         recorded = sorted(map(_thaw, frozen), key=lambda trial: trial.number)
         self._trials: list[Trial] = recorded
-        self._first: dict[tuple[str, int], Trial] = {}
+        self._of: dict[tuple[str, int], list[Trial]] = {}
         for trial in recorded:
-            self._first.setdefault((trial.key, trial.epochs), trial)
+            self._of.setdefault((trial.key, trial.epochs), []).append(trial)
 
     def append(self, trial: Trial) -> None:
         """Record a finished trial; when this returns, it is on the disk.
@@ -88,15 +88,15 @@ class Ledger:
         except (SQLAlchemyError, StorageInternalError) as error:
             raise self._unusable(error) from error
         self._trials.append(trial)
-        self._first.setdefault((trial.key, trial.epochs), trial)
+        self._of.setdefault((trial.key, trial.epochs), []).append(trial)
 
     def trials(self) -> tuple[Trial, ...]:
         """Return every recorded trial, in order of asking."""
         return tuple(sorted(self._trials, key=lambda trial: trial.number))
 
-    def find(self, key: str, epochs: int) -> Trial | None:
-        """Return the first trial of this network at this fidelity."""
-        return self._first.get((key, epochs))
+    def find(self, key: str, epochs: int) -> Sequence[Trial]:
+        """Return the trials of this network at this fidelity, in order of telling."""
+        return self._of.get((key, epochs), ())
 
     def close(self) -> None:
         """Let go of the storage's files and connections."""
@@ -138,6 +138,8 @@ def _freeze(trial: Trial, decisions: Sequence[Decision]) -> FrozenTrial:
     """Turn a trial into Optuna's; what Optuna has no place for goes into attributes."""
     attributes = asdict(trial)
     reward = attributes.pop("reward")
+    # A known cell of another space has no choices.
+    decisions = decisions if trial.choices else ()
     picks = zip(decisions, trial.choices, strict=True)
     return create_trial(
         state=TrialState.FAIL if reward is None else TrialState.COMPLETE,
@@ -153,8 +155,9 @@ def _freeze(trial: Trial, decisions: Sequence[Decision]) -> FrozenTrial:
 
 def _thaw(frozen: FrozenTrial) -> Trial:
     """Read back what `_freeze` wrote."""
-    names = {entry.name for entry in fields(Trial)}
-    values = {name: frozen.user_attrs[name] for name in names - {"reward"}}
+    # Fields that came later have defaults.
+    names = {entry.name for entry in fields(Trial)} - {"reward"}
+    values = {name: v for name, v in frozen.user_attrs.items() if name in names}
     if (score := values["score"]) is not None:
         values["score"] = read_score(score)
     values["choices"] = tuple(values["choices"])

@@ -2,13 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
+from typing import Literal
 
 from fpnbench.graph.canonical import canonical, digest
-from fpnbench.graph.decision import cardinality, check_choices
+from fpnbench.graph.decision import Choices, cardinality, check_choices
 from fpnbench.graph.errors import UserError
+from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import EvaluationError, Evaluator, Space
 from fpnbench.graph.score import Score
 from fpnbench.search.budget import Budget, Ending, tally_of
@@ -16,7 +19,16 @@ from fpnbench.search.ledger import Ledger
 from fpnbench.search.resume import replay
 from fpnbench.search.reward import Reward
 from fpnbench.search.searcher import Searcher
+from fpnbench.search.store import Place, ScoreStore
 from fpnbench.search.trial import Proposal, Trial
+
+Dedup = Literal["replay", "retrain", "resample"]
+"""What becomes of a repeat, a network known at the same epochs.
+
+`replay` tells the recorded reward again, at no charge; `retrain` trains it with the
+next evaluator seed, charges that, and tells the mean; `resample` asks the searcher for
+another proposal.
+"""
 
 
 class Interrupted(BaseException):
@@ -27,12 +39,36 @@ class Interrupted(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A cell that is scored before the searcher is asked.
+
+    Attributes:
+        name: of the cell.
+        genotype: what it decodes to, all levels.
+        choices: its vector in the run's space, empty if it is of another space.
+    """
+
+    name: str
+    genotype: Genotype
+    choices: Choices
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
-    """What a search is about: where networks come from and what they are worth."""
+    """What a search is about: where networks come from and what they are worth.
+
+    Attributes:
+        dedup: what becomes of a network that was scored before, see `Dedup`.
+        store: scores of all runs; None: every network is evaluated.
+        known: cells that are scored first.
+    """
 
     space: Space
     evaluator: Evaluator
     reward: Reward
+    dedup: Dedup = "replay"
+    store: ScoreStore | None = None
+    known: Sequence[Known] = ()
 
 
 def search(
@@ -68,11 +104,15 @@ def search(
         replay(searcher, ledger.trials(), warn)
         before = time.perf_counter()
         while not (ending := budget.ending(tally, searcher.spent(), size)):
-            trial = run_trial(task, ledger, searcher.ask(), tally.trials)
+            if tally.trials < len(task.known):
+                trial = run_known(task, ledger, tally.trials)
+            else:
+                trial = run_next(task, ledger, searcher, tally.trials, budget)
             now = time.perf_counter()
             trial, before = replace(trial, wall_s=now - before), now
             ledger.append(trial)
-            searcher.tell(trial)
+            if trial.choices:
+                searcher.tell(trial)
             tally.add(trial)
             on_trial(trial)
     except (Interrupted, KeyboardInterrupt):
@@ -80,22 +120,80 @@ def search(
     return ending
 
 
-def run_trial(task: Task, ledger: Ledger, proposal: Proposal, number: int) -> Trial:
-    """Score one proposal, or tell again what is known of its network."""
+def run_known(task: Task, ledger: Ledger, number: int) -> Trial:
+    """Score one of the cells that come first."""
+    cell = task.known[number]
+    genotype = canonical(cell.genotype.restrict(task.evaluator.levels))
+    asked = Trial(
+        number,
+        cell.choices,
+        digest(genotype),
+        task.evaluator.epochs,
+        "failed",
+        None,
+        None,
+        cell=cell.name,
+    )
+    return run_trial(task, ledger, asked, genotype)
+
+
+def run_next(
+    task: Task, ledger: Ledger, searcher: Searcher, number: int, budget: Budget
+) -> Trial:
+    """Score what the searcher proposes; `resample` asks again for what is known."""
+    asked, genotype = decode(task, searcher.ask(), number)
+    asks = 1
+    while task.dedup == "resample" and ledger.find(asked.key, asked.epochs):
+        if asks == budget.max_repeats:
+            break
+        asked, genotype = decode(task, searcher.ask(), number)
+        asks += 1
+    return run_trial(task, ledger, replace(asked, asks=asks), genotype)
+
+
+def decode(task: Task, proposal: Proposal, number: int) -> tuple[Trial, Genotype]:
+    """Turn a proposal into a trial to be filled in, and its canonical network."""
     choices = check_choices(task.space.decisions, proposal.choices)
     genotype = canonical(task.space.decode(choices).restrict(task.evaluator.levels))
     epochs = task.evaluator.epochs if proposal.epochs is None else proposal.epochs
-    asked = Trial(number, choices, digest(genotype), epochs, "failed", None, None)
-    if known := ledger.find(asked.key, epochs):
-        return repeat(asked, known)
+    return Trial(
+        number, choices, digest(genotype), epochs, "failed", None, None
+    ), genotype
+
+
+def run_trial(task: Task, ledger: Ledger, asked: Trial, genotype: Genotype) -> Trial:
+    """Score one network, or tell again what is known of it.
+
+    With `retrain` it is scored with the next evaluator seed, and the mean of all its
+    scores' rewards is told. A network that failed is not tried again.
+    """
+    before = ledger.find(asked.key, asked.epochs)
+    scored = [trial for trial in before if trial.status == "evaluation"]
+    if before and (task.dedup != "retrain" or not scored):
+        return repeat(asked, before[0])
+    asked = replace(asked, evaluator_seed=task.evaluator.seed + len(scored))
     began = time.perf_counter()
     try:
-        score = task.evaluator(genotype, epochs, task.evaluator.seed)
-        return evaluation(asked, score, task.reward(score))
+        score, stored = measure(task, asked, genotype)
+        rewards = [task.reward(each.score) for each in scored if each.score is not None]
+        reward = fmean([*rewards, task.reward(score)])
+        return evaluation(replace(asked, stored=stored), score, reward)
     except UserError:
         raise
     except Exception as error:
         return failure(asked, error, time.perf_counter() - began)
+
+
+def measure(task: Task, asked: Trial, genotype: Genotype) -> tuple[Score, bool]:
+    """Return a network's score, and whether it came from the store."""
+    seed, epochs = asked.evaluator_seed, asked.epochs
+    place = Place(asked.key, task.evaluator.benchmark, seed, epochs)
+    if task.store is not None and (known := task.store.find(place)):
+        return known, True
+    score = task.evaluator(genotype, epochs, seed)
+    if task.store is not None:
+        task.store.add(place, score)
+    return score, False
 
 
 def evaluation(trial: Trial, score: Score, reward: float) -> Trial:

@@ -24,7 +24,12 @@ def replay(
     """
     same = True
     for trial in trials:
-        proposal = searcher.ask()
+        if trial.cell:
+            if trial.choices:
+                searcher.tell(trial)
+            continue
+        for _ in range(trial.asks):
+            proposal = searcher.ask()
         if same and proposal.choices != trial.choices:
             same = False
             warn(

@@ -8,7 +8,7 @@ again sees the same number. Many processes may read and write at once (WAL).
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ create table if not exists records (
 pragma user_version = {FORMAT};
 commit;
 """
+Environment = Mapping[str, Any]
 AT = "where key = ? and benchmark = ? and seed = ? and epochs = ?"
 
 
@@ -61,7 +62,7 @@ class StoredScore:
 
     place: Place
     score: Score
-    environment: dict[str, Any]
+    environment: Environment
 
 
 class ScoreStore:
@@ -72,14 +73,19 @@ class ScoreStore:
 
     Args:
         path: the file; made if it is not there.
-        warn: told in one line why the store is not read or not written any more.
+        environment: versions and machine of this process, kept beside its scores.
+        warn: told in one line why the store is not read or not written any more, and
+            once where a score was computed in another environment (rounding differs).
 
     Raises:
         UserError: the file is a store of another format, or another kind of database.
     """
 
-    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        self._path, self._warn = path, warn
+    def __init__(
+        self, path: Path, environment: Environment, warn: Callable[[str], None]
+    ) -> None:
+        self._path, self._environment, self._warn = path, environment, warn
+        self._compared = False
         self._file: sqlite3.Connection | None = None
         self._writable = True
         try:
@@ -91,26 +97,38 @@ class ScoreStore:
 
     def find(self, place: Place) -> Score | None:
         """Return the score of a network, None if it is not known."""
-        rows = self._read(f"select score from scores {AT}", astuple(place))
-        return read_score(json.loads(rows[0][0])) if rows else None
+        rows = self._read(f"select score, environment from scores {AT}", astuple(place))
+        if not rows:
+            return None
+        self._compare(json.loads(rows[0][1]))
+        return read_score(json.loads(rows[0][0]))
 
     def records(self, place: Place) -> bytes | None:
         """Return the detections kept beside a score, None if there are none."""
         rows = self._read(f"select detections from records {AT}", astuple(place))
         return rows[0][0] if rows else None
 
-    def add(self, row: StoredScore, records: bytes | None = None) -> None:
-        """Keep a score, and its detections if given; what is there already stays.
+    def add(self, place: Place, score: Score) -> None:
+        """Keep a score; one that is there already stays.
 
-        When this returns, both are on the disk.
+        When this returns, the score is on the disk.
         """
-        place = astuple(row.place)
-        texts = json.dumps(asdict(row.score)), json.dumps(row.environment)
-        self._write("insert or ignore into scores values (?,?,?,?,?,?)", place + texts)
-        if records is not None:
-            self._write(
-                "insert or ignore into records values (?,?,?,?,?)", (*place, records)
-            )
+        self.insert(StoredScore(place, score, dict(self._environment)))
+
+    def insert(self, row: StoredScore) -> None:
+        """Keep a score that was computed elsewhere, as `add`."""
+        values = json.dumps(asdict(row.score)), json.dumps(row.environment)
+        self._write(
+            "insert or ignore into scores values (?,?,?,?,?,?)",
+            (*astuple(row.place), *values),
+        )
+
+    def add_records(self, place: Place, detections: bytes) -> None:
+        """Keep the detections of a score, as `add`."""
+        self._write(
+            "insert or ignore into records values (?,?,?,?,?)",
+            (*astuple(place), detections),
+        )
 
     def __iter__(self) -> Iterator[StoredScore]:
         """Iterate over all scores, ordered by place."""
@@ -159,6 +177,22 @@ class ScoreStore:
             # What is in it can still be read: full disk, read-only, locked for long.
             self._writable = False
             self._warn(f"store={self._path} is not written any more: {error}")
+
+    def _compare(self, theirs: Environment) -> None:
+        if self._compared:
+            return
+        ours = self._environment
+        differ = [
+            f"{name} {theirs.get(name)} there, {ours[name]} here"
+            for name in ours
+            if theirs.get(name) != ours[name]
+        ]
+        if differ:
+            self._compared = True
+            self._warn(
+                f"some scores of {self._path} were computed elsewhere "
+                f"({'; '.join(differ)}); a new training could differ by rounding"
+            )
 
     def _give_up(self, error: Exception) -> None:
         self.close()

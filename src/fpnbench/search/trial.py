@@ -35,6 +35,11 @@ class Trial:
         repeat_of: number of the trial whose reward is repeated.
         reason: why it failed, in one line.
         wall_s: seconds that really passed since the trial before was finished.
+        stored: the score came from the score store: charged, not computed.
+        asks: proposals it took; more than 1 where known networks were asked again.
+        evaluator_seed: the score's; later trainings of one network have later seeds.
+        cell: name of a known cell that was scored without being asked for; its choices
+            are empty where it is of another space.
     """
 
     number: int
@@ -50,3 +55,7 @@ class Trial:
     repeat_of: int | None = None
     reason: str = ""
     wall_s: float = 0.0
+    stored: bool = False
+    asks: int = 1
+    evaluator_seed: int = 0
+    cell: str = ""
