@@ -69,6 +69,7 @@ class Widths:
     epochs: int = 6
     seed: int = 11
     levels: tuple[int, ...] = (3,)
+    shared: bool = True
 
     def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
         self.calls.append((genotype, epochs, seed))

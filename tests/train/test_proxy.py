@@ -165,7 +165,7 @@ def test_folds_score_every_photo_by_a_network_that_has_not_seen_its_group(
 def test_the_score_of_folds_is_the_ap_of_all_photos_at_the_cost_of_all(
     proxy, cell
 ) -> None:
-    evaluate = proxy("evaluator.folds=2")
+    evaluate = proxy("evaluator.folds=2", "evaluator.records=true")
     kept = []
     evaluate.keep = lambda *args: kept.append(args)
     score = evaluate(cell, 2, 0)

@@ -8,18 +8,18 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fpnbench.graph.decision import check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import FORMAT, Genotype
 from fpnbench.graph.protocols import Evaluator, Space
 from fpnbench.search.ledger import Ledger
-from fpnbench.search.loop import Task
+from fpnbench.search.loop import Dedup, Task
 from fpnbench.search.reward import Reward
 from fpnbench.search.searcher import Searcher
 
@@ -48,8 +48,24 @@ def build_space(cfg: DictConfig) -> Space:
 
 
 def build_searcher(cfg: DictConfig) -> Searcher:
-    """Build the searcher."""
-    return cast(Searcher, build(_group(cfg, "searcher")))
+    """Build the searcher; `dedup` in its yaml is the loop's."""
+    node = _group(cfg, "searcher").copy()
+    with open_dict(node):
+        node.pop("dedup", None)
+    return cast(Searcher, build(node))
+
+
+def read_dedup(cfg: DictConfig) -> Dedup:
+    """Return the searcher's policy for repeats.
+
+    Raises:
+        UserError: it is not a known one.
+    """
+    chosen = str(_group(cfg, "searcher").get("dedup", "replay"))
+    if chosen not in get_args(Dedup):
+        allowed = ", ".join(get_args(Dedup))
+        raise UserError(f"searcher.dedup={chosen} is not one of {allowed}")
+    return cast(Dedup, chosen)
 
 
 def build_evaluator(cfg: DictConfig) -> Evaluator:

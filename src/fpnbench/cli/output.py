@@ -25,6 +25,7 @@ COLUMNS = [
     *("number", "choices", "key", "status", "reward"),
     *SCORES,
     *("seconds", "images", "gmacs", "repeat_of", "reason", "epochs"),
+    *("evaluator_seed", "cell"),
 ]
 
 

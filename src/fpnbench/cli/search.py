@@ -20,6 +20,7 @@ from fpnbench.cli.build import (
     build_reward,
     build_searcher,
     build_space,
+    read_dedup,
 )
 from fpnbench.cli.environment import environment
 from fpnbench.cli.errors import INTERRUPTED
@@ -34,6 +35,7 @@ from fpnbench.cli.folder import (
     write_text,
 )
 from fpnbench.cli.progress import SearchProgress, result_table
+from fpnbench.cli.shelf import known_cells, open_store
 from fpnbench.search.budget import Budget, Ending, parse_budget
 from fpnbench.search.ledger import Ledger
 from fpnbench.search.loop import Interrupted, Task, search
@@ -48,7 +50,7 @@ def main(cfg: DictConfig) -> int:
     budget = parse_budget(resolved(cfg)["budget"])
     with only_process(folder):
         check_configuration(cfg, folder)
-        task = Task(build_space(cfg), build_evaluator(cfg), build_reward(cfg))
+        task = build_task(cfg, console)
         tell_notes(task, console)
         searcher = build_searcher(cfg)
         ledger = build_ledger(cfg, task, folder)
@@ -60,9 +62,28 @@ def main(cfg: DictConfig) -> int:
         finally:
             forget_if_empty(ledger, folder)
             ledger.close()
+            if task.store is not None:
+                task.store.close()
     console.print(result_table(told))
     console.print(f"written to {folder}", soft_wrap=True, highlight=False)
     return finish(ending, console)
+
+
+def build_task(cfg: DictConfig, console: Console) -> Task:
+    """Build what the search is about; trouble with the store is only told."""
+    space, evaluator = build_space(cfg), build_evaluator(cfg)
+
+    def warn(message: str) -> None:
+        console.print(f"note: {message}", soft_wrap=True, highlight=False)
+
+    return Task(
+        space,
+        evaluator,
+        build_reward(cfg),
+        read_dedup(cfg),
+        open_store(cfg, evaluator, warn),
+        known_cells(cfg, space, evaluator.levels),
+    )
 
 
 def tell_notes(task: Task, console: Console) -> None:

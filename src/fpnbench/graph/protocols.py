@@ -32,12 +32,15 @@ class Evaluator(Protocol):
         seed: the evaluator's own seed, independent of the searcher's.
         levels: outputs that are read, as far as a genotype has them; others are dropped
             before it is made canonical.
+        shared: whether its scores are kept for other runs; not worth it if they cost
+            nothing.
     """
 
     benchmark: str
     epochs: int
     seed: int
     levels: tuple[int, ...]
+    shared: bool
 
     def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
         """Score one canonical genotype.

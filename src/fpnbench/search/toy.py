@@ -49,7 +49,10 @@ class ToyEvaluator:
         epochs: fidelity used when a proposal names none.
         seed: seed of the noise.
         levels: outputs that are read.
+        shared: no, asking the store would take longer.
     """
+
+    shared = False
 
     def __init__(
         self,

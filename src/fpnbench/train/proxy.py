@@ -40,8 +40,13 @@ class ProxyTrainer:
         seed: the evaluator's seed.
         levels: outputs that the detector reads.
         sides: the set trained on and the set scored, of every fold (usually one).
-        keep: given the records of every score; None: they are not made.
+        records: whether detections are made into `Records` and given to `keep`.
+        keep: what takes them; set by whoever has a place for them.
+        shared: yes, scores are kept for other runs.
     """
+
+    shared = True
+    keep: Keep
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class ProxyTrainer:
         cache: str,
         accelerator: str,
         threads: int | None,
+        records: bool,
         progress: Progress = lambda what, done, total: None,
     ) -> None:
         """Read the data.
@@ -79,6 +85,7 @@ class ProxyTrainer:
             cache: folder of feature caches.
             accelerator: of Lightning's Trainer: auto, cpu, cuda, ...
             threads: CPU threads of torch, None for torch's own choice.
+            records: whether the detections of every score are wanted, see `keep`.
             progress: told how far the cache is.
 
         Raises:
@@ -95,7 +102,7 @@ class ProxyTrainer:
             self._backbone = backbone()
         self._make_backbone, self._head, self._recipe = backbone, head, recipe
         self._image_px, self._accelerator = image_px, accelerator
-        self.keep: Keep | None = None
+        self.records, self.keep = records, _forget
         train = source.split("train")
         if folds is None:
             self._use(search_split(train, split_seed, held_out))
@@ -109,7 +116,7 @@ class ProxyTrainer:
             for setting in self.settings
         ]
         dataset, found = together([side for _, side in self.sides], parts)
-        if self.keep is not None:
+        if self.records:
             self.keep(genotype, epochs, seed, match(dataset, found).pack())
         return joined(dataset, found, parts)
 
@@ -176,6 +183,10 @@ class ProxyTrainer:
         }
         text = json.dumps(facts, sort_keys=True)
         return f"{self._source.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _forget(genotype: Genotype, epochs: int, seed: int, records: bytes) -> None:
+    """Keep nothing."""
 
 
 def _describe(head: Any) -> str:

@@ -1,0 +1,73 @@
+"""What a run shares with others: the score store, and cells that are scored first."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from fpnbench.cli.build import cell_path, load_cell
+from fpnbench.cli.environment import environment
+from fpnbench.cli.folder import flat
+from fpnbench.graph.canonical import canonical, digest
+from fpnbench.graph.decision import check_choices
+from fpnbench.graph.errors import UserError
+from fpnbench.graph.genotype import Genotype
+from fpnbench.graph.protocols import Evaluator, Space
+from fpnbench.search.loop import Known
+from fpnbench.search.store import Place, ScoreStore
+from fpnbench.train.proxy import ProxyTrainer
+
+
+def open_store(
+    cfg: DictConfig, evaluator: Evaluator, warn: Callable[[str], None]
+) -> ScoreStore | None:
+    """Open `store=` for the scores, and records, of this evaluator.
+
+    None where none is wanted, or where scores cost so little that nobody shares them.
+    """
+    if cfg.store is None or not evaluator.shared:
+        return None
+    store = ScoreStore(Path(cfg.store), own_environment(), warn)
+    if isinstance(evaluator, ProxyTrainer):
+        evaluator.keep = keeper(store, evaluator.benchmark)
+    return store
+
+
+def keeper(store: ScoreStore, benchmark: str) -> Callable[..., None]:
+    """Return what puts the records of a score into the store."""
+
+    def keep(genotype: Genotype, epochs: int, seed: int, records: bytes) -> None:
+        store.add_records(Place(digest(genotype), benchmark, seed, epochs), records)
+
+    return keep
+
+
+def own_environment() -> dict[str, Any]:
+    """Return what may move a score by rounding: versions, processor, threads."""
+    values = flat(environment())
+    return {name: values[name] for name in values if not name.startswith("git_")}
+
+
+def known_cells(cfg: DictConfig, space: Space, levels: tuple[int, ...]) -> list[Known]:
+    """Read the cells of `search.enqueue`, with their choices where they are the run's.
+
+    Raises:
+        UserError: a cell that cannot be read.
+    """
+    found = []
+    for name in cfg.search.enqueue:
+        genotype = load_cell(cast(DictConfig, OmegaConf.merge(cfg, {"cell": name})))
+        choices = tuple(json.loads(cell_path(name).read_text())["choices"])
+        try:
+            ours = space.decode(check_choices(space.decisions, choices))
+            same = _key(ours, levels) == _key(genotype, levels)
+        except UserError:
+            same = False
+        found.append(Known(str(name), genotype, choices if same else ()))
+    return found
+
+
+def _key(genotype: Genotype, levels: tuple[int, ...]) -> str:
+    return digest(canonical(genotype.restrict(levels)))

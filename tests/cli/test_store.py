@@ -1,0 +1,120 @@
+"""Runs that share scores: real trainings, tiny ones, through the command line."""
+
+import csv
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+TINY = (
+    "image_px=64",
+    "data.train_images=16",
+    "data.val_images=8",
+    "data.test_images=8",
+    "data.objects=[1,3]",
+    "data.sizes=[12,16,24]",
+    "recipe.batch=4",
+    "width=16",
+    "detector.width=16",
+    "evaluator.epochs=1",
+    "evaluator.threads=1",
+    "space=nasfpn",
+)
+Run = Callable[..., CompletedProcess[str]]
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return told
+
+
+def trials(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def search(run: Run, tmp_path: Path) -> Callable[..., Path]:
+    def go(name: str, *args: str) -> Path:
+        result = run(*TINY, f"out={name}", *args)
+        assert result.returncode == 0, result.stderr
+        return tmp_path / name
+
+    return go
+
+
+def test_a_second_run_trains_nothing_and_tells_the_same(search) -> None:
+    three = ("searcher=random", "budget.trials=3")
+    first = search("first", *three)
+    again = search("again", *three)
+    assert summary(first)["store_hits"] == 0
+    assert summary(again)["store_hits"] == 3
+    assert (first / "trials.csv").read_text() == (again / "trials.csv").read_text()
+    for name in ("seconds", "images", "gmacs", "evaluations"):
+        assert summary(again)[name] == summary(first)[name] > 0
+    other = search("evolution", "searcher=evolution", "budget.trials=2")
+    assert summary(other)["store_hits"] == 2
+    alone = search("alone", *three, "store=null", "budget.trials=1")
+    assert summary(alone)["store_hits"] == 0
+    untimed = [
+        {k: v for k, v in trials(f)[0].items() if k != "seconds"}
+        for f in (first, alone)
+    ]
+    assert untimed[0] == untimed[1]
+
+
+def test_known_cells_are_shared_between_spaces_and_records_are_kept(
+    search, tmp_path: Path
+) -> None:
+    cells = ("search.enqueue=[nasfpn,fpn_vanilla]", "evaluator.records=true")
+    first = search("first", "searcher=random", *cells, "budget.trials=3")
+    assert [row["cell"] for row in trials(first)] == ["nasfpn", "fpn_vanilla", ""]
+    assert trials(first)[0]["choices"]
+    assert not trials(first)[1]["choices"]
+    second = search(
+        "second", "searcher=random", "space=mnasfpn", *cells, "budget.trials=2"
+    )
+    assert summary(second)["store_hits"] == 2
+    assert summary(second)["best"] is None
+    with sqlite3.connect(tmp_path / "runs" / "scores.sqlite") as file:
+        rows = [
+            file.execute(f"select count(*) from {t}").fetchone()[0]
+            for t in ("scores", "records")
+        ]
+    file.close()
+    assert rows == [3, 3]
+
+
+def test_a_broken_store_costs_nothing_but_a_line(run: Run, tmp_path: Path) -> None:
+    store = tmp_path / "scores.sqlite"
+    store.write_text("no database")
+    result = run(*TINY, "searcher=random", "budget.trials=1", f"store={store}", "out=x")
+    assert result.returncode == 0
+    assert result.stdout.count("is not used: file is not a database") == 1
+    assert summary(tmp_path / "x")["evaluations"] == 1
+
+
+def test_a_store_of_another_format_is_refused_in_one_line(
+    run: Run, tmp_path: Path
+) -> None:
+    store = tmp_path / "scores.sqlite"
+    with sqlite3.connect(store) as file:
+        file.execute("create table t (x)")
+        file.execute("pragma user_version = 9")
+    file.close()
+    result = run(*TINY, "searcher=random", "budget.trials=1", f"store={store}", "out=x")
+    assert result.returncode == 2
+    assert "has format 9, this version reads 1" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_unknown_policy_is_refused(run: Run) -> None:
+    result = run("searcher.dedup=never", "evaluator=toy", "budget.trials=1")
+    assert result.returncode == 2
+    assert (
+        "searcher.dedup=never is not one of replay, retrain, resample" in result.stderr
+    )
