@@ -18,9 +18,9 @@ def main(cfg: DictConfig) -> int:
     """Print the cost of backbone, pyramid and predictor and write `cost.json`."""
     backbone, px = build(cfg.backbone)(), int(cfg.image_px)
     genotype = canonical(load_cell(cfg).restrict(cfg.detector.levels))
-    first = genotype.outputs[0][1]
+    rows = trace(genotype, backbone.channels, px).rows
     head = build(cfg.detector)(
-        in_channels=trace(genotype, backbone.channels, px).rows[first].shape[0],
+        in_channels={level: rows[i].shape[0] for level, i in genotype.outputs},
         num_classes=len(build_source(cfg).split("train").categories),
         levels=genotype.levels,
         image_px=px,

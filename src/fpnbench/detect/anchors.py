@@ -72,6 +72,47 @@ def anchors_A4(
     return torch.cat(rows)
 
 
+def ssd_anchors_MS4(
+    levels: Sequence[int],
+    image_px: int,
+    *,
+    min_scale: float,
+    max_scale: float,
+    ratios: Sequence[float],
+    lowest: Sequence[tuple[float, float]],
+) -> list[Tensor]:
+    """Return SSD's default boxes as corners in pixels, S of them at each of M cells.
+
+    The levels share the scales from the least to the greatest evenly. A cell has a box
+    of its level's scale in each ratio, and one square between its scale and the next
+    (1 after the last). Cells divide the image evenly.
+
+    Args:
+        levels: feature levels, fine to coarse.
+        image_px: side of the square image.
+        min_scale: root of a box's area on the finest level, in image sides.
+        max_scale: likewise on the coarsest one.
+        ratios: width / height, at equal area.
+        lowest: scale and ratio of the finest level's boxes, instead of those above.
+
+    Source: Liu et al. 2016, section 2.2 (arXiv 1512.02325), as in tensorflow/models,
+        `multiple_grid_anchor_generator.py`.
+    """
+    step = (max_scale - min_scale) / max(len(levels) - 1, 1)
+    scales = [min_scale + i * step for i in range(len(levels))]
+    boxes = []
+    for level, scale, following in zip(levels, scales, [*scales[1:], 1.0], strict=True):
+        specs = [(scale, r) for r in ratios] + [(math.sqrt(scale * following), 1.0)]
+        if level == levels[0]:
+            specs = list(lowest)
+        shapes = [(s * math.sqrt(r), s / math.sqrt(r)) for s, r in specs]
+        half_S2 = torch.tensor(shapes, dtype=torch.float32) * image_px / 2
+        stretch = image_px / (side_cells(level, image_px) * 2**level)
+        at_M12 = locations_A2([level], image_px).unsqueeze(1) * stretch
+        boxes.append(torch.cat((at_M12 - half_S2, at_M12 + half_S2), -1))
+    return boxes
+
+
 def range_bounds(
     ranges_px: Sequence[float], planned: Sequence[int], levels: Sequence[int]
 ) -> list[tuple[float, float]]:

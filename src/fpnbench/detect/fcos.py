@@ -27,7 +27,7 @@ from fpnbench.detect.boxes import (
     sides,
     suppress,
 )
-from fpnbench.detect.head import Tower, final_conv, rows
+from fpnbench.detect.head import Channels, Tower, common_channels, final_conv, rows
 from fpnbench.detect.losses import focal_loss
 from fpnbench.detect.targets import Assignment, Detections, Predictions, Targets
 
@@ -36,7 +36,7 @@ class FcosHead(nn.Module):
     """The anchor-free head.
 
     Args:
-        in_channels: of every map of the pyramid.
+        in_channels: of the pyramid's maps, the same on all levels.
         num_classes: K.
         levels: feature levels that are there, rising.
         image_px: side of the square input.
@@ -59,7 +59,7 @@ class FcosHead(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
+        in_channels: Channels,
         num_classes: int,
         levels: Sequence[int],
         image_px: int,
@@ -84,7 +84,8 @@ class FcosHead(nn.Module):
         self.focal_alpha, self.focal_gamma = focal_alpha, focal_gamma
         self.suppression = suppression
 
-        shape = (in_channels, width, tower_depth, levels, init_std)
+        channels = common_channels(in_channels, levels)
+        shape = (channels, width, tower_depth, levels, init_std)
         self.class_tower, self.box_tower = Tower(*shape), Tower(*shape)
         self.class_conv = final_conv(width, num_classes, init_std=init_std, prior=prior)
         self.box_conv = final_conv(width, 4, init_std=init_std)

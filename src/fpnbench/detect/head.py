@@ -43,16 +43,22 @@ class Head(Protocol):
         ...
 
 
-def common_channels(channels: Mapping[int, int], levels: Iterable[int]) -> int:
+Channels = int | Mapping[int, int]
+"""Channels of every map that a head reads, or by level."""
+
+
+def common_channels(channels: Channels, levels: Iterable[int]) -> int:
     """Return the number of channels that all levels a head reads have.
 
     Args:
-        channels: of a pyramid's outputs, by level.
+        channels: of a pyramid's outputs.
         levels: those that the head reads.
 
     Raises:
         UserError: they differ; the shared convolutions need one width.
     """
+    if isinstance(channels, int):
+        return channels
     widths = {level: channels[level] for level in levels}
     if len(set(widths.values())) != 1:
         told = ", ".join(f"P{level}: {width}" for level, width in widths.items())
@@ -71,8 +77,10 @@ class Tower(nn.Module):
         depth: number of 3x3 convolutions.
         levels: the levels it is applied to.
         init_std: spread of the normal initial weights.
+        separable: separable convolutions and ReLU6.
 
-    Source: Lin et al. 2017, section 4; batch norm per level as in Google's release.
+    Source: Lin et al. 2017, section 4; batch norm per level as in Google's release;
+        the separable one: tensorflow/models, `WeightSharedConvolutionalBoxPredictor`.
     """
 
     def __init__(
@@ -82,30 +90,60 @@ class Tower(nn.Module):
         depth: int,
         levels: Sequence[int],
         init_std: float,
+        separable: bool = False,
     ) -> None:
         super().__init__()
-        self.convs = nn.ModuleList()
-        for i in range(depth):
-            conv = nn.Conv2d(width if i else in_channels, width, 3, 1, 1, bias=False)
-            nn.init.normal_(conv.weight, std=init_std)
-            self.convs.append(conv)
+        self.convs = nn.ModuleList(
+            conv3x3(
+                width if i else in_channels,
+                width,
+                init_std=init_std,
+                bias=False,
+                separable=separable,
+            )
+            for i in range(depth)
+        )
         self.norms = nn.ModuleList(
             nn.ModuleList(nn.BatchNorm2d(width) for _ in range(depth)) for _ in levels
         )
+        self.activation = nn.ReLU6(True) if separable else nn.ReLU(True)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Map one tensor per level, (B, in_channels, h, w) to (B, width, h, w)."""
         out = []
         for x, norms in zip(maps, self.norms, strict=True):
             for conv, norm in zip(self.convs, norms, strict=True):  # type: ignore[call-overload]
-                x = torch.relu_(norm(conv(x)))
+                x = self.activation(norm(conv(x)))
             out.append(x)
         return out
 
 
+def conv3x3(
+    inputs: int, outputs: int, *, init_std: float, bias: bool, separable: bool
+) -> nn.Module:
+    """Build a 3x3 convolution of normal initial weights.
+
+    A separable one is depthwise, then pointwise, with nothing between; the bias is the
+    pointwise part's.
+    """
+    if separable:
+        depthwise = nn.Conv2d(inputs, inputs, 3, 1, 1, groups=inputs, bias=False)
+        convs = [depthwise, nn.Conv2d(inputs, outputs, 1, bias=bias)]
+    else:
+        convs = [nn.Conv2d(inputs, outputs, 3, 1, 1, bias=bias)]
+    for conv in convs:
+        nn.init.normal_(conv.weight, std=init_std)
+    return nn.Sequential(*convs) if separable else convs[0]
+
+
 def final_conv(
-    width: int, channels: int, *, init_std: float, prior: float | None = None
-) -> nn.Conv2d:
+    width: int,
+    channels: int,
+    *,
+    init_std: float,
+    prior: float | None = None,
+    separable: bool = False,
+) -> nn.Module:
     """Build a last 3x3 convolution.
 
     Args:
@@ -113,14 +151,20 @@ def final_conv(
         channels: channels out.
         init_std: spread of the normal initial weights.
         prior: what the sigmoid of every output shall be at first; None for bias zero.
+        separable: see `conv3x3`.
 
     Source: Lin et al. 2017, section 4.1.
     """
-    conv = nn.Conv2d(width, channels, 3, 1, 1)
-    nn.init.normal_(conv.weight, std=init_std)
+    conv = conv3x3(width, channels, init_std=init_std, bias=True, separable=separable)
+    last = conv[-1] if isinstance(conv, nn.Sequential) else conv
+    set_prior(last, prior)
+    return conv
+
+
+def set_prior(conv: nn.Module, prior: float | None) -> None:
+    """Set the bias so that the sigmoid of every output is `prior` at first; None: 0."""
     bias = 0.0 if prior is None else -math.log((1 - prior) / prior)
     nn.init.constant_(conv.bias, bias)  # type: ignore[arg-type]
-    return conv
 
 
 def rows(maps: Iterable[Tensor], width: int) -> Tensor:

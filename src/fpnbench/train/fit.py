@@ -16,7 +16,7 @@ from torch import nn
 from fpnbench.detect.backbone import Backbone
 from fpnbench.detect.cost import PartCost, detector_cost
 from fpnbench.detect.detector import Detector
-from fpnbench.detect.head import Head, common_channels
+from fpnbench.detect.head import Head
 from fpnbench.detect.pyramid import FeaturePyramid
 from fpnbench.detect.targets import Detections
 from fpnbench.graph.canonical import digest
@@ -162,7 +162,7 @@ def build_detector(setting: Setting, genotype: Genotype) -> Detector:
     pyramid = FeaturePyramid(genotype, setting.channels)
     levels = tuple(level for level in setting.levels if level in pyramid.out_channels)
     head = setting.head(
-        in_channels=common_channels(pyramid.out_channels, levels),
+        in_channels=pyramid.out_channels,
         num_classes=len(setting.train.dataset.categories),
         levels=levels,
         image_px=setting.image_px,
