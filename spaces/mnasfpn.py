@@ -2,16 +2,18 @@
 
 Source: Chen et al. 2020, MnasFPN (arXiv 1912.01106), section 3, and the released
 detector (tensorflow/models, `ssd_mobilenet_v2_mnasfpn_feature_extractor.py`).
-Conn-Search, the paper's ablation with in-degree up to D and sums only, is the same file
-with other numbers (`conf/space/connsearch.yaml`).
+The paper's ablations are the same file with other numbers: Conn-Search (in-degree up to
+D, sums only, `conf/space/connsearch.yaml`) and No-Expand (F = C, `no_expand.yaml`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from math import comb, prod
 
 from fpnbench.graph.builder import (
     Builder,
+    check_intermediates,
     check_levels,
+    coarse_first,
     input_decisions,
     order_decisions,
     read_order,
@@ -20,21 +22,17 @@ from fpnbench.graph.builder import (
 from fpnbench.graph.decision import Choices, Decision, check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
+from fpnbench.graph.multiplicity import (
+    Cell,
+    automorphisms,
+    live,
+    pair_orders,
+    placements,
+)
 from fpnbench.graph.ops import Conv, GlobalPool, Residual, SepConv, Sum
 
 STEM_POOL = 3
 """Window of all max-pools in the released code, whatever the stride."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Merge `inputs` (indices by creation) on `expansion` channels at `level`."""
-
-    inputs: tuple[int, ...]
-    level: int
-    expansion: int
-    op: str
-    kernel: int
 
 
 class MnasFPN:
@@ -60,10 +58,11 @@ class MnasFPN:
         intermediate_levels: Sequence[int],
         in_degree: int,
         widths: Sequence[int],
-        expansions: Sequence[int],
+        expansions: Sequence[int] | None,
         ops: Sequence[str],
         kernels: Sequence[int],
         repeats: int,
+        sdo: bool = True,
         name: str = "mnasfpn",
     ) -> None:
         """Define the space.
@@ -76,10 +75,13 @@ class MnasFPN:
             intermediate_levels: levels an intermediate block may have.
             in_degree: most features a block merges, D.
             widths: options of C, the channels between blocks.
-            expansions: options of F, the channels of a merge.
+            expansions: options of F, the channels of a merge; None: F = C, and both 1x1
+                convolutions stay (No-Expand).
             ops: merging ops, of `sum` and `se`.
             kernels: options of the depthwise kernel.
             repeats: copies stacked, each with weights of its own.
+            sdo: size-dependent ordering, section 3.2: a finer input is pooled before
+                its 1x1 convolution; without it, every input is convolved first.
             name: name of the space.
 
         Raises:
@@ -91,12 +93,13 @@ class MnasFPN:
             raise UserError(
                 f"in_degree is {in_degree}, allowed: 2, or more with ops=[sum]"
             )
-        if intermediates < 0 or min(repeats, *widths, *expansions, *kernels) < 1:
+        if min(repeats, *widths, *(expansions or ()), *kernels) < 1:
             raise UserError(
-                f"intermediates={intermediates} must be >= 0; repeats={repeats}, "
-                f"widths={widths}, expansions={expansions}, kernels={kernels} >= 1"
+                f"repeats={repeats}, widths={widths}, expansions={expansions} and "
+                f"kernels={kernels} must be >= 1"
             )
         check_levels(levels, backbone_levels)
+        check_intermediates(intermediates, intermediate_levels, levels)
         self.name = name
         self._levels = tuple(levels)
         self._backbone_levels = tuple(backbone_levels)
@@ -104,10 +107,11 @@ class MnasFPN:
         self._intermediate_levels = tuple(intermediate_levels)
         self._extras = in_degree - 2
         self._widths = tuple(widths)
-        self._expansions = tuple(expansions)
+        self._expansions = None if expansions is None else tuple(expansions)
         self._ops = tuple(ops)
         self._kernels = tuple(kernels)
         self._repeats = repeats
+        self._sdo = sdo
         self.decisions = self._decide()
 
     def decode(self, choices: Choices) -> Genotype:
@@ -118,6 +122,32 @@ class MnasFPN:
         for repeat in range(self._repeats):
             features = self._merge(builder, repeat, features, width, blocks)
         return builder.build(features, self._repeats)
+
+    def multiplicity(self, choices: Choices) -> int:
+        """Count the choice vectors of this network, see `graph.multiplicity`.
+
+        Unused blocks stand anywhere among the intermediate ones and are chosen freely.
+        """
+        inputs = len(self._levels)
+        _, blocks = self._read(check_choices(self.decisions, choices))
+        blocks = live(blocks, inputs)
+        levels = [*self._levels, *(block.level for block in blocks)]
+        unused = [
+            prod(
+                len(decision.options)
+                for decision in self.decisions
+                if decision.name.startswith(f"block{position}.")
+            )
+            for position in range(self._intermediates)
+        ]
+
+        def ways(block: Cell, free: int) -> int:
+            if block.roles:
+                return pair_orders(block.roles, levels)
+            return _input_sequences(len(block.bag), self._extras)
+
+        named = placements(blocks, inputs, unused, ways)
+        return named // automorphisms(blocks, inputs)
 
     def _decide(self) -> tuple[Decision, ...]:
         names = [f"P{level}" for level in self._levels]
@@ -131,29 +161,38 @@ class MnasFPN:
             ]
             if index < self._intermediates:
                 decisions.append(Decision(f"{block}.level", self._intermediate_levels))
-            decisions.append(Decision(f"{block}.F", self._expansions))
+            if self._expansions is not None:
+                decisions.append(Decision(f"{block}.F", self._expansions))
             if len(self._ops) > 1:
                 decisions.append(Decision(f"{block}.op", self._ops))
             decisions.append(Decision(f"{block}.kernel", self._kernels))
             names.append(block)
         return (*decisions, *order_decisions(self._levels))
 
-    def _read(self, choices: Choices) -> tuple[int, list[Block]]:
+    def _read(self, choices: Choices) -> tuple[int, list[Cell]]:
+        """Read C and the blocks; their `detail` is (F, kernel)."""
         digits = len(self._levels) - 1
         order = read_order(choices[len(choices) - digits :], self._levels)
         reader = iter(choices)
         width = self._widths[next(reader)]
-        blocks = []
+        levels, blocks = list(self._levels), []
         for index in range(self._intermediates + len(self._levels)):
-            inputs = self._read_inputs(reader, len(self._levels) + index)
-            if index < self._intermediates:
-                level = self._intermediate_levels[next(reader)]
-            else:
+            inputs = self._read_inputs(reader, len(levels))
+            output = index >= self._intermediates
+            if output:
                 level = order[index - self._intermediates]
-            expansion = self._expansions[next(reader)]
+            else:
+                level = self._intermediate_levels[next(reader)]
+            expansion = width
+            if self._expansions is not None:
+                expansion = self._expansions[next(reader)]
             op = self._ops[next(reader)] if len(self._ops) > 1 else self._ops[0]
-            kernel = self._kernels[next(reader)]
-            blocks.append(Block(inputs, level, expansion, op, kernel))
+            detail = (expansion, self._kernels[next(reader)])
+            roles: tuple[int, ...] = ()
+            if op == "se":
+                roles, inputs = coarse_first(inputs[0], inputs[1], levels), ()
+            blocks.append(Cell(level, output, roles, tuple(sorted(inputs)), detail))
+            levels.append(level)
         return width, blocks
 
     def _read_inputs(self, reader: Iterator[int], count: int) -> tuple[int, ...]:
@@ -180,38 +219,47 @@ class MnasFPN:
         repeat: int,
         inputs: dict[int, int],
         width: int,
-        blocks: Sequence[Block],
+        blocks: Sequence[Cell],
     ) -> dict[int, int]:
         """Add one copy of the cell and return its outputs by level."""
         features = list(inputs.values())
+        outputs = {}
         for position, block in enumerate(blocks):
             builder.block = (repeat, position)
-            operands = [_expand(builder, features[i], block) for i in block.inputs]
-            if block.op == "se":
-                first, second = (builder.level(features[i]) for i in block.inputs)
-                coarse_fine = operands[::-1] if second > first else operands
-                merged = builder.add(GlobalPool(), *coarse_fine)
-            else:
-                merged = builder.add(Sum(), *operands)
-            conv = SepConv(width, block.kernel, "relu6", bias=False)
-            features.append(builder.add(conv, merged))
-        outputs = {}
-        for position in range(self._intermediates, len(blocks)):
-            builder.block = (repeat, position)
-            level = blocks[position].level
-            node = features[len(inputs) + position]
-            outputs[level] = builder.add(Residual(), node, inputs[level])
+            expansion, kernel = block.detail
+            conv = Conv(expansion, 1, "none", bias=False)
+            operands = [
+                self._expand(builder, features[i], block.level, conv)
+                for i in block.operands
+            ]
+            merged = builder.add(GlobalPool() if block.roles else Sum(), *operands)
+            sep_conv = SepConv(width, kernel, "relu6", bias=False)
+            node = builder.add(sep_conv, merged)
+            features.append(node)
+            if block.output:
+                skip = inputs[block.level]
+                outputs[block.level] = builder.add(Residual(), node, skip)
         return {level: outputs[level] for level in self._levels}
 
+    def _expand(self, builder: Builder, node: int, level: int, conv: Conv) -> int:
+        """Bring one input to a block's level and F channels.
 
-def _expand(builder: Builder, node: int, block: Block) -> int:
-    """Bring one input to the block's level and F channels in the cheaper order (SDO).
+        With size-dependent ordering in the cheaper order: a finer input is pooled
+        first, then expanded; a coarser one is expanded first, then upsampled.
+        """
+        if self._sdo and builder.level(node) < level:
+            return builder.add(conv, builder.resample(node, level, STEM_POOL))
+        return builder.resample(builder.add(conv, node), level, STEM_POOL)
 
-    A finer input is pooled first, then expanded; a coarser one is expanded first, then
-    upsampled.
+
+def _input_sequences(size: int, extras: int) -> int:
+    """Count the inputs (two, then `extras` or none) that merge `size` features.
+
+    The extra ones must name all but the first two: counted by inclusion and exclusion
+    of those that they miss.
     """
-    conv = Conv(block.expansion, 1, "none", bias=False)
-    if builder.level(node) < block.level:
-        pooled = builder.resample(node, block.level, STEM_POOL)
-        return builder.add(conv, pooled)
-    return builder.resample(builder.add(conv, node), block.level)
+    left = size - 2
+    terms: list[int] = [
+        comb(left, i) * (left - i + 1) ** extras for i in range(left + 1)
+    ]
+    return size * (size - 1) * (sum(terms[::2]) - sum(terms[1::2]))

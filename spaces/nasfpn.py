@@ -7,12 +7,14 @@ attends from the operand of the higher level, the first one where levels are equ
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from math import comb
 from typing import Literal
 
 from fpnbench.graph.builder import (
     Builder,
+    check_intermediates,
     check_levels,
+    coarse_first,
     input_decisions,
     order_decisions,
     read_order,
@@ -21,20 +23,25 @@ from fpnbench.graph.builder import (
 from fpnbench.graph.decision import Choices, Decision, check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.ops import Conv, GlobalPool, Project, Sum
+from fpnbench.graph.multiplicity import (
+    Cell,
+    automorphisms,
+    pair_orders,
+    placements,
+    readings,
+    renamed,
+)
+from fpnbench.graph.ops import (
+    Conv,
+    GlobalPool,
+    Project,
+    Residual,
+    SepConv,
+    SepProject,
+    Sum,
+)
 
 Projection = Literal["per_use", "once"]
-
-
-@dataclass(frozen=True, slots=True)
-class MergingCell:
-    """Merge features `first` and `second` (indices in order of creation) at `level`."""
-
-    first: int
-    second: int
-    level: int
-    op: str
-    output: bool
 
 
 class NASFPN:
@@ -59,6 +66,8 @@ class NASFPN:
         projection: Projection,
         repeats: int,
         width: int,
+        separable: bool = False,
+        residual: bool = False,
         name: str = "nasfpn",
     ) -> None:
         """Define the space.
@@ -75,6 +84,9 @@ class NASFPN:
                 (released code).
             repeats: copies stacked, each with weights of its own.
             width: feature dimension.
+            separable: all convolutions are separable, the 1x1 ones, too (facts 1.2).
+            residual: every output adds its level's input where the shapes agree, which
+                a raw backbone map's does not (MnasFPN's cell-wide residual).
             name: name of the space.
 
         Raises:
@@ -84,12 +96,10 @@ class NASFPN:
             raise UserError(f"ops is {list(ops)}, allowed are sum and gp")
         if projection not in ("per_use", "once"):
             raise UserError(f"projection is {projection!r}, allowed: per_use, once")
-        if intermediates < 0 or repeats < 1 or width < 1:
-            raise UserError(
-                f"intermediates={intermediates} must be >= 0, "
-                f"repeats={repeats} and width={width} >= 1"
-            )
+        if repeats < 1 or width < 1:
+            raise UserError(f"repeats={repeats} and width={width} must be >= 1")
         check_levels(levels, backbone_levels)
+        check_intermediates(intermediates, intermediate_levels, levels)
         self.name = name
         self._levels = tuple(levels)
         self._backbone_levels = tuple(backbone_levels)
@@ -98,7 +108,9 @@ class NASFPN:
         self._ops = tuple(ops)
         self._projection = projection
         self._repeats = repeats
-        self._width = width
+        self._residual = residual
+        self._project = (SepProject if separable else Project)(width, bias=True)
+        self._conv = (SepConv if separable else Conv)(width, 3, "relu", bias=True)
         self.decisions = self._decide()
 
     def decode(self, choices: Choices) -> Genotype:
@@ -110,6 +122,24 @@ class NASFPN:
             features = self._merge(builder, repeat, features, raw, cells)
             raw = frozenset()
         return builder.build(features, self._repeats)
+
+    def multiplicity(self, choices: Choices) -> int:
+        """Count the choice vectors of this network, see `graph.multiplicity`."""
+        cells = self._cells(check_choices(self.decisions, choices))
+        inputs, top = len(self._levels), len(self._levels) - 1
+        levels = [*self._levels, *(cell.level for cell in cells)]
+        told = [cells]
+        if self._top_is_nameless(cells, top):
+            names = list(range(len(levels)))
+            names[top - 1] = top
+            cells = [renamed(c, names) if c.level == levels[top] else c for c in cells]
+            told = list(readings(cells, top, top - 1))
+        unused = [0] * self._intermediates
+        named = sum(
+            placements(reading, inputs, unused, lambda c, free: _ways(c, free, levels))
+            for reading in told
+        )
+        return named // automorphisms(cells, inputs)
 
     def _decide(self) -> tuple[Decision, ...]:
         names = [f"P{level}" for level in self._levels]
@@ -123,20 +153,33 @@ class NASFPN:
             names.append(cell)
         return (*decisions, *order_decisions(self._levels))
 
-    def _cells(self, choices: Choices) -> list[MergingCell]:
+    def _cells(self, choices: Choices) -> list[Cell]:
+        """Read the cells, with global pooling's roles and the dangling features."""
         digits = len(self._levels) - 1
         order = read_order(choices[len(choices) - digits :], self._levels)
         reader = iter(choices)
+        levels, used = list(self._levels), set[int]()
         cells = []
         for index in range(self._intermediates + len(self._levels)):
-            first, second = read_pair(reader, len(self._levels) + index)
+            pair = read_pair(reader, len(levels))
             output = index >= self._intermediates
             if output:
                 level = order[index - self._intermediates]
             else:
                 level = self._intermediate_levels[next(reader)]
-            op = self._ops[next(reader)]
-            cells.append(MergingCell(first, second, level, op, output))
+            used.update(pair)
+            bag = [
+                i for i in range(len(levels)) if i not in used and levels[i] == level
+            ]
+            bag *= output
+            used.update(bag)
+            roles: tuple[int, ...] = ()
+            if self._ops[next(reader)] == "gp":
+                roles = coarse_first(*pair, levels)
+            else:
+                bag += pair
+            cells.append(Cell(level, output, roles, tuple(sorted(bag))))
+            levels.append(level)
         return cells
 
     def _stem(self, builder: Builder) -> tuple[dict[int, int], frozenset[int]]:
@@ -148,7 +191,7 @@ class NASFPN:
             if self._projection == "per_use" and level < top:
                 raw.add(node)
             else:
-                node = builder.add(Project(self._width, bias=True), node)
+                node = builder.add(self._project, node)
             features[level] = node
         for level in range(top + 1, max(self._levels) + 1):
             features[level] = builder.resample(features[level - 1], level)
@@ -160,41 +203,65 @@ class NASFPN:
         repeat: int,
         inputs: dict[int, int],
         raw: frozenset[int],
-        cells: Sequence[MergingCell],
+        cells: Sequence[Cell],
     ) -> dict[int, int]:
         """Add one copy of the cells and return its outputs by level."""
         features = list(inputs.values())
-        used = [False] * len(features)
         outputs = {}
 
-        def use(index: int, level: int) -> int:
-            used[index] = True
+        def take(index: int, level: int) -> int:
             node = features[index]
             if node in raw:
-                node = builder.add(Project(self._width, bias=True), node)
+                node = builder.add(self._project, node)
             return builder.resample(node, level)
 
         for position, cell in enumerate(cells):
             builder.block = (repeat, position)
-            operands = [use(cell.first, cell.level), use(cell.second, cell.level)]
-            first, second = (
-                builder.level(features[i]) for i in (cell.first, cell.second)
-            )
-            dangling = [
-                use(index, cell.level)
-                for index, node in enumerate(features)
-                if cell.output and not used[index] and builder.level(node) == cell.level
-            ]
-            if cell.op == "gp":
-                coarse_fine = operands[::-1] if second > first else operands
-                operands = [builder.add(GlobalPool(), *coarse_fine)]
-            operands += dangling
+            operands = [take(index, cell.level) for index in cell.bag]
+            if cell.roles:
+                pair = [take(index, cell.level) for index in cell.roles]
+                operands.append(builder.add(GlobalPool(), *pair))
             merged = operands[0]
             if len(operands) > 1:
                 merged = builder.add(Sum(), *operands)
-            conv = Conv(self._width, 3, "relu", bias=True)
-            features.append(builder.add(conv, merged))
-            used.append(False)
+            node = builder.add(self._conv, merged)
+            features.append(node)
+            if cell.output and self._residual:
+                node = builder.add(Residual(), node, inputs[cell.level])
             if cell.output:
-                outputs[cell.level] = features[-1]
+                outputs[cell.level] = node
         return {level: outputs[level] for level in self._levels}
+
+    def _top_is_nameless(self, cells: Sequence[Cell], top: int) -> bool:
+        """Tell whether the top input is just one more pooling of the input below.
+
+        A cell at the top level that reads the input below pools it to a node of its own
+        that equals the top input, if that has a single use, there. In later copies, and
+        with a residual, the top input is told from these.
+        """
+        below, level = ([-1, *self._levels])[-2:]
+        pooled = below + 1 == level > max(self._backbone_levels)
+        uses = [cell.level for cell in cells for i in cell.operands if i == top]
+        return pooled and uses == [level] and self._repeats == 1 and not self._residual
+
+
+def _ways(cell: Cell, free: int, levels: Sequence[int]) -> int:
+    """Count the pairs of inputs that give a cell its operands, see `placements`.
+
+    A sum's operands do not tell which are inputs and which were dangling: those that do
+    not dangle at this moment must be inputs, the others may be.
+    """
+    if len(set(cell.operands)) < len(cell.operands):
+        return 0
+    dangling = {
+        i
+        for i, level in enumerate(levels)
+        if cell.output and free >> i & 1 and level == cell.level
+    }
+    if cell.roles:
+        fits = set(cell.bag) == dangling - set(cell.roles)
+        return pair_orders(cell.roles, levels) if fits else 0
+    forced = len(set(cell.bag) - dangling)
+    if not dangling <= set(cell.bag) or forced > 2:
+        return 0
+    return 2 * comb(len(cell.bag) - forced, 2 - forced)

@@ -1,13 +1,24 @@
 from collections import Counter
+from math import prod
 
 import pytest
 
+from fpnbench.graph.blocks import block_graph
 from fpnbench.graph.builder import Builder
 from fpnbench.graph.canonical import canonical, key
 from fpnbench.graph.decision import cardinality, enumerate_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype, node_levels
-from fpnbench.graph.ops import Conv, GlobalPool, Project, Sum
+from fpnbench.graph.ops import (
+    Conv,
+    GlobalPool,
+    Project,
+    Residual,
+    SepConv,
+    SepProject,
+    Sum,
+)
+from fpnbench.search.searcher import uniform_choices
 from spaces.nasfpn import NASFPN
 
 # (level, op, inputs, dangling) of the published cell, indices in order of creation:
@@ -21,6 +32,20 @@ PUBLISHED = [
     (7, "gp", (6, 9), (4,)),
     (6, "gp", (9, 10), ()),
 ]
+
+# (level, merge, features) of NAS-FPNLite-S's cell, 0-3 are C3-C6; dangling ones stand
+# among the features. Source: MnasFPN Fig. 3 as facts 2.5 reads it.
+LITE_S = {
+    4: (4, "+", {1, 2}),
+    5: (4, "GP", {1, 2}),
+    6: (4, "+", {4, 5}),
+    7: (4, "+", {4, 6}),
+    8: (4, "+", {1, 2}),
+    9: (3, "+", {0, 5}),
+    10: (4, "+", {4, 9, 7, 8}),
+    11: (5, "GP", {2, 6}),
+    12: (6, "+", {10, 11, 3}),
+}
 
 
 def small(**changes: object) -> NASFPN:
@@ -71,8 +96,64 @@ def test_published_cell_is_a_point_of_the_space(make_cell) -> None:
     assert key(make_cell("nasfpn", width=16)) == key(written_out(16))
 
 
-def test_cardinality_is_the_designs(make_space) -> None:
+def pairs(first: int, cells: int) -> int:
+    """Ordered pairs of two different features for every cell, one more each time."""
+    return prod(n * (n - 1) for n in range(first, first + cells))
+
+
+def test_cardinalities_are_the_designs(make_space) -> None:
     assert cardinality(make_space("nasfpn").decisions) == 247_210_809_753_600_000
+    lite_s = pairs(4, 9) * 2**9 * 4**5 * 24
+    assert cardinality(make_space("nasfpnlite_s").decisions) == lite_s
+    assert f"{lite_s:.5e}" == "2.00490e+22"
+    lite = pairs(4, 15) * 2**15 * 3**11 * 24
+    assert cardinality(make_space("nasfpn_lite").decisions) == lite
+    on_mnasfpns_levels = pairs(4, 6) * 2**6 * 3**2 * 24
+    assert cardinality(make_space("nasfpn_3to6").decisions) == on_mnasfpns_levels
+
+
+def test_the_cell_of_nasfpnlite_s_has_the_edges_read_off_its_figure(make_cell) -> None:
+    graph = block_graph(make_cell("nasfpnlite_s", repeats=2))
+    second = {b.key: b for b in graph.blocks if b.key[0] == 1}
+    assert len(second) == len(LITE_S)
+    for place, (level, merge, features) in LITE_S.items():
+        block = second[1, place - 4]
+        assert (block.level, block.merge) == (level, merge)
+        # Features 0-3 of the second copy are the outputs of the first: its cells 9-12.
+        sources = {(1, i - 4) if i > 3 else (0, i + 5) for i in features}
+        read = {k.source for k in graph.links if k.target == block.key}
+        skipped = {(0, place - 4)} if place >= 9 else set()
+        assert read == sources | skipped
+
+
+def test_separable_and_residual_variants(make_space) -> None:
+    """NAS-FPNLite has no plain convolution, NAS-FPNLite-S four residuals a copy."""
+    for name, residuals in (("nasfpn_lite", 0), ("nasfpnlite_s", 4)):
+        space = make_space(name, repeats=2)
+        form = canonical(space.decode(uniform_choices(space.decisions, 0, 0)))
+        kinds = Counter(type(node.op) for node in form.nodes)
+        assert not kinds.keys() & {Conv, Project}
+        assert kinds[SepConv] == 2 * (15 if name == "nasfpn_lite" else 9)
+        assert kinds[SepProject] >= 3
+        assert kinds[Residual] == 2 * residuals
+
+
+def test_the_residual_adds_the_input_of_the_same_level() -> None:
+    space = small(residual=True, repeats=2)
+    genotype = space.decode((0,) * 11)
+    levels = node_levels(genotype)
+    first, second = (
+        {
+            levels[i]: (i, n.inputs[1])
+            for i, n in enumerate(genotype.nodes)
+            if isinstance(n.op, Residual) and n.block[0] == repeat
+        }
+        for repeat in (0, 1)
+    )
+    assert first.keys() == second.keys() == {4, 5}
+    for level in (4, 5):
+        assert isinstance(genotype.nodes[first[level][1]].op, Project)
+        assert second[level][1] == first[level][0]
 
 
 def test_counter_agrees_with_enumeration() -> None:
@@ -170,7 +251,10 @@ def test_repeats_have_nodes_of_their_own_and_no_projection(make_cell) -> None:
         ({"projection": "never"}, "never"),
         ({"repeats": 0}, "repeats=0"),
         ({"levels": (2, 4)}, r"levels=\[2, 4\].*backbone_levels=\[4, 5\]"),
+        ({"levels": (5, 4)}, r"levels=\[5, 4\] must rise"),
         ({"intermediates": -1}, "intermediates=-1"),
+        ({"intermediate_levels": (4, 6)}, r"intermediate_levels=\[4, 6\].*\[4, 5\]"),
+        ({"ops": ("sum", "sum")}, "cell0.op has an option twice"),
     ],
 )
 def test_bad_arguments_are_named(changes, message) -> None:

@@ -72,6 +72,24 @@ def check_levels(levels: Sequence[int], backbone_levels: Sequence[int]) -> None:
             f"levels={list(levels)} cannot be made of backbone_levels="
             f"{list(backbone_levels)} and poolings of the highest"
         )
+    if sorted(set(levels)) != list(levels):
+        raise UserError(f"levels={list(levels)} must rise")
+
+
+def check_intermediates(
+    count: int, options: Sequence[int], levels: Sequence[int]
+) -> None:
+    """Refuse a negative number of intermediate cells, or levels the pyramid lacks.
+
+    Raises:
+        UserError: names the value and what is allowed.
+    """
+    if count < 0:
+        raise UserError(f"intermediates={count} must be >= 0")
+    if not set(options) <= set(levels):
+        raise UserError(
+            f"intermediate_levels={list(options)} must be among levels={list(levels)}"
+        )
 
 
 def input_decisions(block: str, features: Sequence[str]) -> list[Decision]:
@@ -87,6 +105,14 @@ def read_pair(reader: Iterator[int], count: int) -> tuple[int, int]:
     """Read two different features of `count` as `input_decisions` wrote them."""
     first, second = next(reader), next(reader)
     return first, [i for i in range(count) if i != first][second]
+
+
+def coarse_first(first: int, second: int, levels: Sequence[int]) -> tuple[int, int]:
+    """Order two features as (coarse, fine) for global pooling.
+
+    The higher level is the coarse one; at equal levels the first input is.
+    """
+    return (second, first) if levels[second] > levels[first] else (first, second)
 
 
 def order_decisions(levels: Sequence[int]) -> list[Decision]:

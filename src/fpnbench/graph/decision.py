@@ -29,13 +29,15 @@ class Decision:
     options: tuple[int | str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse a decision without options.
+        """Refuse a decision without options, or with one that stands there twice.
 
         Raises:
-            UserError: there are none.
+            UserError: names the decision.
         """
         if not self.options:
             raise UserError(f"{self.name} has no options: one at least is needed")
+        if len(set(self.options)) < len(self.options):
+            raise UserError(f"{self.name} has an option twice: {list(self.options)}")
 
 
 def cardinality(decisions: Sequence[Decision]) -> int:
