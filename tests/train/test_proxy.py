@@ -14,7 +14,7 @@ from fpnbench.graph.score import Score
 from fpnbench.graph.trace import trace
 from fpnbench.train.fit import build_detector, detect_all, train_and_score
 from fpnbench.train.proxy import ProxyTrainer
-from fpnbench.train.records import average_precision, unpack
+from fpnbench.train.records import WeightedAP, unpack
 
 QUICK = (
     "image_px=64",
@@ -174,7 +174,7 @@ def test_the_score_of_folds_is_the_ap_of_all_photos_at_the_cost_of_all(
     records = unpack(data)
     assert len(records.objects_IK) == 16
     ones = np.ones(16, int)
-    assert average_precision(records, ones) == pytest.approx(score.ap, abs=1e-12)
+    assert WeightedAP(records)(ones) == pytest.approx(score.ap, abs=1e-12)
     images = [len(train.records) // 4 * 4 * 2 for train, _ in evaluate.sides]
     assert score.images == sum(images) + 16
     assert evaluate.benchmark != proxy().benchmark

@@ -11,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from fpnbench.detect.targets import Detections
 from fpnbench.train.data import DetectionSet, Record
-from fpnbench.train.records import average_precision, match, resampled, unpack
+from fpnbench.train.records import WeightedAP, match, resampled, unpack
 from fpnbench.train.scoring import coco_ap
 
 
@@ -170,7 +170,7 @@ def test_every_image_once_is_cocos_ap(seed) -> None:
     records = match(truth, detections)
     ones = np.ones(len(truth.records), int)
     expected = coco_ap(truth, detections)["ap"]
-    assert average_precision(records, ones) == pytest.approx(expected, abs=1e-12)
+    assert WeightedAP(records)(ones) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -183,7 +183,7 @@ def test_an_image_drawn_twice_counts_twice(seed) -> None:
     drawn = np.repeat(np.arange(len(weights)), weights)
     copies = replace(truth, records=tuple(truth.records[i] for i in drawn))
     expected = coco_ap(copies, [detections[i] for i in drawn])["ap"]
-    got = average_precision(match(truth, detections), weights)
+    got = WeightedAP(match(truth, detections))(weights)
     assert got == pytest.approx(expected, abs=1e-12)
 
 
@@ -195,8 +195,8 @@ def test_crowds_and_missing_classes_are_left_out() -> None:
         found((0, 0, 9, 9, 1, 1)),
     ]
     records = match(truth, detections)
-    assert average_precision(records, np.array([1, 1])) == pytest.approx(1.0)
-    assert np.isnan(average_precision(records, np.array([0, 2])))
+    assert WeightedAP(records)(np.array([1, 1])) == pytest.approx(1.0)
+    assert np.isnan(WeightedAP(records)(np.array([0, 2])))
 
 
 def test_records_survive_packing_and_are_small() -> None:
@@ -211,4 +211,4 @@ def test_records_survive_packing_and_are_small() -> None:
 
 def test_no_detection_at_all_is_zero() -> None:
     truth = make_set([[(10, 10, 30, 30, 0, 0)]], 1)
-    assert average_precision(match(truth, [found()]), np.array([1])) == 0.0
+    assert WeightedAP(match(truth, [found()]))(np.array([1])) == 0.0

@@ -2,19 +2,29 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fpnbench.detect.cost import backbone_cost
+from fpnbench.detect.targets import Detections
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.score import Score
 from fpnbench.train.cache import CachedSet, cache_features, cache_images
 from fpnbench.train.data import DataSource, DetectionSet, search_split
-from fpnbench.train.fit import MakeBackbone, MakeHead, Setting, train_and_score
+from fpnbench.train.fit import (
+    MakeBackbone,
+    MakeHead,
+    Setting,
+    Trained,
+    build_detector,
+    detect_all,
+    train_and_score,
+)
 from fpnbench.train.folds import Sides, grouped_folds, joined, together
 from fpnbench.train.recipe import Recipe
 from fpnbench.train.records import match
@@ -119,6 +129,23 @@ class ProxyTrainer:
         if self.records:
             self.keep(genotype, epochs, seed, match(dataset, found).pack())
         return joined(dataset, found, parts)
+
+    def train(self, genotype: Genotype, epochs: int, seed: int) -> Trained:
+        """Train one canonical genotype and keep its weights; the first fold alone."""
+        return train_and_score(self.settings[0], genotype, epochs, seed)
+
+    def detections(
+        self, genotype: Genotype, weights: Mapping[str, Tensor]
+    ) -> list[Detections]:
+        """Return what a network with these weights detects on the scored set.
+
+        Raises:
+            RuntimeError: the weights are of another network or detector.
+        """
+        with torch.random.fork_rng():
+            detector = build_detector(self.settings[0], genotype)
+        detector.load_state_dict(dict(weights))
+        return detect_all(self.settings[0], detector)
 
     def for_final(self, part: str) -> "ProxyTrainer":
         """Return the same protocol trained on all of train and scored on `part`.

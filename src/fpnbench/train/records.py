@@ -94,32 +94,53 @@ def match(dataset: DetectionSet, detections: list[Detections]) -> Records:
     )
 
 
-def average_precision(records: Records, weight_I: NDArray[np.int64]) -> float:
-    """Return COCO's AP in [0, 1] where image i counts `weight_I[i]` times.
+class WeightedAP:
+    """COCO's AP of one network where images count several times, or not at all.
 
-    NaN where no object is left. Classes without an object are left out, as COCO does.
+    Args:
+        records: the network's; sorted by class once, as a bootstrap asks often.
     """
-    per_class = []
-    objects_K = weight_I @ records.objects_IK
-    weight_D = weight_I[records.image_D]
-    for label in np.flatnonzero(objects_K):
-        chosen = (records.label_D == label) & (weight_D > 0)
-        weight = weight_D[chosen]
-        hit, ignored = records.hit_TD[:, chosen], records.ignored_TD[:, chosen]
-        true = np.cumsum(weight * (hit & ~ignored), 1)
-        false = np.cumsum(weight * (~hit & ~ignored), 1)
-        recall = true / objects_K[label]
-        precision = true / (true + false + EPSILON)
-        # The best precision at this recall or a higher one.
-        best = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
-        best = np.pad(best, ((0, 0), (0, 1)))
-        per_class.append(
-            [
-                row[np.searchsorted(r, RECALLS)]
-                for row, r in zip(best, recall, strict=True)
-            ]
-        )
-    return float(np.mean(per_class)) if per_class else float("nan")
+
+    def __init__(self, records: Records) -> None:
+        self._objects_IK = records.objects_IK
+        self._classes = []
+        for label in range(records.objects_IK.shape[1]):
+            chosen = records.label_D == label
+            counted = ~records.ignored_TD[:, chosen]
+            hit = records.hit_TD[:, chosen]
+            self._classes.append((records.image_D[chosen], hit & counted, counted))
+
+    def __call__(self, weight_I: NDArray[np.int64]) -> float:
+        """Return AP in [0, 1] where image i counts `weight_I[i]` times.
+
+        NaN where no object is left. Classes without an object are left out, as COCO
+        does.
+        """
+        per_class = []
+        for objects, (image_D, true_TD, counted_TD) in zip(
+            weight_I @ self._objects_IK, self._classes, strict=True
+        ):
+            if objects:
+                weight_D = weight_I[image_D]
+                true = np.cumsum(weight_D * true_TD, 1)
+                found = np.cumsum(weight_D * counted_TD, 1)
+                per_class.append(
+                    _interpolated(true / objects, true / (found + EPSILON))
+                )
+        return float(np.mean(per_class)) if per_class else float("nan")
+
+
+def _interpolated(
+    recall_TD: NDArray[np.float64], precision_TD: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the best precision at each of the recall points or a higher recall."""
+    best = np.maximum.accumulate(precision_TD[:, ::-1], 1)[:, ::-1]
+    best = np.pad(best, ((0, 0), (0, 1)))
+    points = [
+        row[np.searchsorted(recall, RECALLS)]
+        for row, recall in zip(best, recall_TD, strict=True)
+    ]
+    return np.array(points)
 
 
 def resampled(images: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -1,0 +1,125 @@
+"""Training, evaluation and finalists, tiny but real, through the command line."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, stdev
+from subprocess import CompletedProcess
+
+import pytest
+
+TINY = (
+    "image_px=64",
+    "data.train_images=16",
+    "data.val_images=8",
+    "data.test_images=8",
+    "data.objects=[1,3]",
+    "data.sizes=[12,16,24]",
+    "recipe.batch=4",
+    "width=16",
+    "detector.width=16",
+    "evaluator.epochs=1",
+    "data.final_epochs=6",
+)
+Run = Callable[..., CompletedProcess[str]]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_trained_network_is_scored_again_from_its_checkpoint(
+    run: Run, tmp_path: Path
+) -> None:
+    trained = run(*TINY, "mode=train", "cell=fpn_vanilla", "out=t")
+    assert trained.returncode == 0, trained.stderr
+    first = json.loads((tmp_path / "t" / "result.json").read_text())
+    assert first["epochs"] == 6
+    assert first["images"] == 6 * 16 + 8
+    assert first["ap"] > 0
+    assert (tmp_path / "t" / "detections.png").stat().st_size > 10_000
+    file = "checkpoint=t/checkpoint.pt"
+    again = run("mode=evaluate", file, "out=e")
+    assert again.returncode == 0, again.stderr
+    second = json.loads((tmp_path / "e" / "result.json").read_text())
+    for name in ("ap", "ap50", "ap_s", "key", "benchmark"):
+        assert second[name] == first[name]
+
+    refused = run("mode=evaluate", file, "split=test", "out=x")
+    assert refused.returncode == 2
+    assert "final=true says that this is it" in refused.stderr
+    assert not (tmp_path / "t" / "test_readings.jsonl").exists()
+    for _ in range(2):
+        read = run("mode=evaluate", file, "split=test", "final=true", "out=x")
+        assert read.returncode == 0, read.stderr
+    notes = (tmp_path / "t" / "test_readings.jsonl").read_text().splitlines()
+    assert len(notes) == 2
+    test = json.loads((tmp_path / "x" / "result.json").read_text())
+    assert json.loads(notes[0])["ap"] == test["ap"] != first["ap"]
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("mode=train", "cell=nasfpn", "split=test"), "scores on val or search"),
+        (("mode=train", "cell=nasfpn", "evaluator=toy"), "evaluator=proxy is needed"),
+        (("mode=train", "cell=nasfpn", "evaluator.folds=2"), "folds=null is needed"),
+        (("mode=evaluate",), "checkpoint=None: a checkpoint.pt of mode=train"),
+        (("mode=evaluate", "checkpoint=broken.pt"), "is no checkpoint of mode=train"),
+        (("mode=finalists", "runs=nowhere/*"), "no run folder among 0 paths"),
+        (("mode=finalists", "runs=nowhere/*", "top=0"), "no run folder"),
+    ],
+)
+def test_mistakes_are_one_line(
+    run: Run, tmp_path: Path, args: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "broken.pt").write_text("no weights")
+    result = run(*TINY, *args)
+    assert result.returncode == 2
+    assert told in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_finalists_are_the_best_networks_trained_anew(run: Run, tmp_path: Path) -> None:
+    search = (*TINY, "space=nasfpn", "budget.trials=3")
+    for searcher in ("random", "evolution"):
+        done = run(*search, f"searcher={searcher}", f"out=runs/table/{searcher}")
+        assert done.returncode == 0, done.stderr
+    mode = ("mode=finalists", "runs=runs/table/*", "resamples=50", "out=f")
+    result = run(*mode, "top=2")
+    assert result.returncode == 0, result.stderr
+    found = rows(tmp_path / "f" / "finalists.csv")
+    assert [row["rank"] for row in found] == ["1", "2"] * 2
+    trials = rows(tmp_path / "runs" / "table" / "evolution" / "trials.csv")
+    rewards = sorted((float(row["reward"]) for row in trials), reverse=True)
+    for row, reward in zip(found[:2], rewards, strict=False):
+        aps = [float(ap) for ap in row["aps"].split()]
+        assert len(aps) == int(row["seeds"]) == 3
+        assert float(row["reward"]) == reward
+        assert float(row["ap"]) == pytest.approx(fmean(aps), abs=1e-5)
+        assert float(row["ap_sd"]) == pytest.approx(stdev(aps), abs=1e-5)
+        assert float(row["optimism"]) == pytest.approx(reward - float(row["ap"]))
+        assert float(row["ap_low"]) <= float(row["ap_high"])
+        assert row["benchmark"] != row["search_benchmark"]
+    assert sum(float(row["ap"]) for row in found) > 0
+    # Random and evolution's first proposals are the same networks.
+    assert [row["key"] for row in found[:2]] == [row["key"] for row in found[2:]]
+    own = rows(tmp_path / "runs" / "table" / "evolution" / "finalists.csv")
+    assert own == found[:2]
+
+    again = run(*mode, "top=2")
+    assert again.returncode == 0
+    second = rows(tmp_path / "f" / "finalists.csv")
+    assert [row["stored"] for row in second] == ["3"] * 4
+    for row in (*found, *second):
+        row.pop("stored")
+    assert second == found
+
+    paper = run(*mode, "select=paper")
+    assert paper.returncode == 0
+    assert [row["rank"] for row in rows(tmp_path / "f" / "finalists.csv")] == ["1", "1"]
+    refused = run(*mode, "top=4")
+    assert refused.returncode == 2
+    assert "top=4: runs/table/evolution has only 3 networks" in refused.stderr
