@@ -1,6 +1,5 @@
 """Fixtures of every suite: real configuration, command line, seeded randomness."""
 
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hypothesis import settings
 from omegaconf import DictConfig
 
-from fpnbench.cli.build import build_space
+from fpnbench.cli.build import build_space, load_cell
 from fpnbench.graph.canonical import canonical
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import Space
@@ -82,12 +81,11 @@ def make_space(conf: Callable[..., DictConfig]) -> Callable[..., Space]:
 
 
 @pytest.fixture
-def make_cell(make_space: Callable[..., Space]) -> Callable[..., Genotype]:
+def make_cell(conf: Callable[..., DictConfig]) -> Callable[..., Genotype]:
     """Build a cell of conf/cell: make_cell("nasfpn", width=256, repeats=7)."""
 
     def make(name: str, repeats: int = 1, width: int = 64) -> Genotype:
-        cell = json.loads((ROOT / "conf" / "cell" / f"{name}.json").read_text())
-        space = make_space(cell["space"], repeats, width)
-        return canonical(space.decode(tuple(cell["choices"])))
+        current = (f"repeats={repeats}", f"width={width}")
+        return canonical(load_cell(conf(f"cell_name={name}", *current)))
 
     return make

@@ -75,7 +75,7 @@ def test_a_ledger_of_another_space(run: Run, tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"choices": [0, 0]}, "choices has 2 entries, the space has 1 decisions"),
-        ({"choices": [7]}, "choice 7 for"),
+        ({"choices": [99]}, "choice 99 for"),
         ({"format": 99}, "has format 99, this version reads 1"),
         ({"space": "nospace"}, "space nospace is not one of connsearch, handcrafted"),
         ({"choices": None}, "choices"),
