@@ -123,3 +123,27 @@ def test_finalists_are_the_best_networks_trained_anew(run: Run, tmp_path: Path) 
     refused = run(*mode, "top=4")
     assert refused.returncode == 2
     assert "top=4: runs/table/evolution has only 3 networks" in refused.stderr
+
+
+def test_noise_tells_what_spreads_an_ap(run: Run, tmp_path: Path) -> None:
+    noise = ("noise.cells=[fpn_vanilla,nasfpn]", "noise.resamples=40")
+    result = run(
+        *TINY, "evaluator.epochs=6", "mode=check", "what=noise", *noise, "out=n"
+    )
+    assert result.returncode == 0, result.stderr
+    told = json.loads((tmp_path / "n" / "check.json").read_text())
+    by_name = {bar["name"]: bar["measured"] for bar in told["bars"]}
+    aps = {}
+    for cell in ("fpn_vanilla", "nasfpn"):
+        mean, *each = by_name[f"AP of {cell}"].replace("(", "").replace(")", "").split()
+        aps[cell] = [float(ap) for ap in each]
+        assert float(mean) == pytest.approx(fmean(aps[cell]), abs=2e-4)
+    variances = [stdev(row) ** 2 for row in aps.values()]
+    sd = float(by_name["one AP"].split()[1])
+    assert sd == pytest.approx(fmean(variances) ** 0.5, abs=2e-4)
+    (pair,) = [name for name in by_name if name.startswith("fpn_vanilla - nasfpn")]
+    paired = [a - b for a, b in zip(*aps.values(), strict=True)]
+    assert float(by_name[pair].split()[1]) == pytest.approx(stdev(paired), abs=2e-4)
+    refused = run(*TINY, "mode=check", "what=noise", "noise.seeds=[0]")
+    assert refused.returncode == 2
+    assert "two of each are needed" in refused.stderr

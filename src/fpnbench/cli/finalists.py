@@ -21,18 +21,16 @@ from rich.table import Table
 from fpnbench.cli.build import build_space
 from fpnbench.cli.folder import mode_folder, write_whole
 from fpnbench.cli.report import configuration, run_folders
-from fpnbench.cli.shelf import open_store
+from fpnbench.cli.shelf import measured, open_store
 from fpnbench.cli.train import trainer
 from fpnbench.graph.canonical import canonical, digest
 from fpnbench.graph.decision import Choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.score import Score
 from fpnbench.report.matrix import Run, check_comparable, read_run
 from fpnbench.report.statistics import percentiles
-from fpnbench.search.store import Place
 from fpnbench.train.proxy import ProxyTrainer
-from fpnbench.train.records import Records, WeightedAP, resampled, unpack
+from fpnbench.train.records import Records, WeightedAP, resampled
 
 COLUMNS = [
     *("run", "space", "searcher", "seed", "rank", "key", "reward"),
@@ -136,7 +134,6 @@ class Judge:
             recorded.evaluator.records = True
         self._evaluator: ProxyTrainer = trainer(recorded).for_final("val")
         self._store = open_store(recorded, self._evaluator, _note)
-        self._keep = self._evaluator.keep
         self._epochs = int(recorded.data.final_epochs)
         self._seeds, self._resamples = seeds, resamples
         self._known: dict[str, dict[str, Any]] = {}
@@ -152,9 +149,11 @@ class Judge:
             return self._known[key]
         scores, records, hits = [], [], 0
         for seed in self._seeds:
-            score, found, hit = self._score(genotype, key, seed)
+            score, found, hit = measured(
+                self._evaluator, self._store, genotype, self._epochs, seed
+            )
             scores.append(score)
-            records.append(unpack(found))
+            records.append(found)
             hits += hit
             advance()
         aps = [score.ap for score in scores]
@@ -174,27 +173,6 @@ class Judge:
             "aps": " ".join(f"{ap:.6f}" for ap in aps),
         }
         return self._known[key]
-
-    def _score(
-        self, genotype: Genotype, key: str, seed: int
-    ) -> tuple[Score, bytes, bool]:
-        """Return score and records, and whether both were in the store."""
-        place = Place(key, self.benchmark, seed, self._epochs)
-        if self._store is not None:
-            known, found = self._store.find(place), self._store.records(place)
-            if known is not None and found is not None:
-                return known, found, True
-        kept: list[bytes] = []
-
-        def keep(network: Genotype, epochs: int, seed: int, records: bytes) -> None:
-            kept.append(records)
-            self._keep(network, epochs, seed, records)
-
-        self._evaluator.keep = keep
-        score = self._evaluator(genotype, self._epochs, seed)
-        if self._store is not None:
-            self._store.add(place, score)
-        return score, kept[0], False
 
     def _interval(self, records: Sequence[Records]) -> tuple[float, float]:
         """Return the 95 % interval over draws of the scored images, seeds averaged."""

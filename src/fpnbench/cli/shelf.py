@@ -15,9 +15,11 @@ from fpnbench.graph.decision import check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import Evaluator, Space
+from fpnbench.graph.score import Score
 from fpnbench.search.loop import Known
 from fpnbench.search.store import Place, ScoreStore
 from fpnbench.train.proxy import ProxyTrainer
+from fpnbench.train.records import Records, unpack
 
 
 def open_store(
@@ -42,6 +44,43 @@ def keeper(store: ScoreStore, benchmark: str) -> Callable[..., None]:
         store.add_records(Place(digest(genotype), benchmark, seed, epochs), records)
 
     return keep
+
+
+def measured(
+    evaluator: ProxyTrainer,
+    store: ScoreStore | None,
+    genotype: Genotype,
+    epochs: int,
+    seed: int,
+) -> tuple[Score, Records, bool]:
+    """Return score and records of a network, from the store if both are there.
+
+    Args:
+        evaluator: makes records (`evaluator.records=true`).
+        store: where they are kept; None: nowhere.
+        genotype: canonical.
+        epochs: fidelity.
+        seed: the evaluator's.
+
+    Returns:
+        Score, records, and whether they came from the store.
+    """
+    place = Place(digest(genotype), evaluator.benchmark, seed, epochs)
+    if store is not None:
+        known, found = store.find(place), store.records(place)
+        if known is not None and found is not None:
+            return known, unpack(found), True
+    kept: list[bytes] = []
+
+    def keep(_: Genotype, __: int, ___: int, records: bytes) -> None:
+        kept.append(records)
+
+    evaluator.keep = keep
+    score = evaluator(genotype, epochs, seed)
+    if store is not None:
+        store.add(place, score)
+        store.add_records(place, kept[0])
+    return score, unpack(kept[0]), False
 
 
 def own_environment() -> dict[str, Any]:
