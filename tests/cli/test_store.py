@@ -1,6 +1,7 @@
 """Runs that share scores: real trainings, tiny ones, through the command line."""
 
 import csv
+import gzip
 import json
 import sqlite3
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+
+from fpnbench.graph.score import Score
+from fpnbench.search.store import Place, ScoreStore
 
 TINY = (
     "image_px=64",
@@ -118,3 +122,59 @@ def test_an_unknown_policy_is_refused(run: Run) -> None:
     assert (
         "searcher.dedup=never is not one of replay, retrain, resample" in result.stderr
     )
+
+
+def filled(path: Path) -> ScoreStore:
+    store = ScoreStore(path, {"torch": "2"}, print)
+    for number in range(5):
+        place = Place(f"k{number % 3}", "digits-1", number // 3, 6)
+        store.add(place, Score(number / 10, *[None] * 5, 1, 2, None, 3.0, 4, 0.1))
+    return store
+
+
+def test_scores_move_between_machines(run: Run, tmp_path: Path) -> None:
+    rows = list(filled(tmp_path / "here.sqlite"))
+    out = run("mode=scores", "action=export", "store=here.sqlite", "file=all.csv.gz")
+    assert out.returncode == 0, out.stderr
+    assert "5 scores written" in out.stdout
+    for added in (5, 0):
+        back = run(
+            "mode=scores", "action=import", "store=there.sqlite", "file=all.csv.gz"
+        )
+        assert back.returncode == 0, back.stderr
+        assert f"{added} scores added" in back.stdout
+    assert list(ScoreStore(tmp_path / "there.sqlite", {}, print)) == rows
+
+
+def test_stats_count_scores_networks_and_seeds(run: Run, tmp_path: Path) -> None:
+    filled(tmp_path / "s.sqlite").close()
+    told = run("mode=scores", "store=s.sqlite", "out=o")
+    assert told.returncode == 0, told.stderr
+    table = (tmp_path / "o" / "scores.csv").read_text().splitlines()
+    (row,) = csv.DictReader(table)
+    assert (row["benchmark"], row["scores"], row["networks"]) == ("digits-1", "5", "3")
+    assert (row["seeds"], float(row["best_ap"])) == ("2", 0.4)
+    assert float(row["hours"]) == pytest.approx(15 / 3600)
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("action=drop",), "action=drop is not one of stats, export, import"),
+        (("store=null",), "store=null: mode=scores needs"),
+        (("store=none.sqlite",), "store=none.sqlite: there is no such file"),
+        (("action=import", "file=no.csv.gz"), "no.csv.gz is no export of mode=scores"),
+        (("action=import", "file=text.csv.gz"), "text.csv.gz is no export"),
+        (("action=import", "file=anonymous.csv.gz"), "row 1: the benchmark is unknown"),
+    ],
+)
+def test_mistakes_with_scores_are_one_line(
+    run: Run, tmp_path: Path, args: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "text.csv.gz").write_text("no archive")
+    with gzip.open(tmp_path / "anonymous.csv.gz", "wt") as file:
+        file.write("key,benchmark,seed,epochs,score,environment\nk,,0,1,{},{}\n")
+    result = run("mode=scores", *args)
+    assert result.returncode == 2
+    assert told in result.stderr
+    assert result.stderr.count("\n") == 1
