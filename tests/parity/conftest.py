@@ -59,48 +59,81 @@ def agree(
     reference: ModuleType,
     size: tuple[int, int],
     training: bool,
-    record_property: Callable[[str, object], None],
+    compare: Callable[..., None],
 ) -> Callable[..., None]:
     """Compare a genotype with its reference: agree(genotype, {3: 5, ...}, run).
 
-    `run(weights, maps)` calls the reference. Outputs and the gradients of a random
-    linear function of them are compared in double precision, where a difference is one
-    of meaning; outputs in single precision are compared, too, as parts of the largest.
+    `run(weights, maps)` calls the reference.
     """
 
-    def compare(
+    def run_both(
         genotype: Genotype, channels: Mapping[int, int], run: Callable[..., Maps]
     ) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            maps = make_maps(channels, size)
+            maps = draw_maps(channels, size)
             pyramid = make_pyramid(canonical(genotype), maps).train(training)
-            weights = reference.Weights(pyramid)
-            expected, got = run(weights, maps), pyramid(maps)
-            assert list(got) == sorted(expected)
-            slopes = {level: torch.randn_like(x) for level, x in got.items()}
+        weights = reference.Weights(pyramid)
+        expected = run(weights, maps)
         assert weights.all_taken()
+        compare(maps, expected, weights.copies, pyramid, list(pyramid.parameters()))
+
+    return run_both
+
+
+@pytest.fixture
+def compare(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Compare a pyramid with what is expected of it, given their weights in one order.
+
+    Outputs and the gradients of a random linear function of them are compared in double
+    precision, where a difference is one of meaning; outputs in single precision are
+    compared, too, as parts of the largest one.
+    """
+
+    def run_and_compare(
+        maps: Maps,
+        expected: Maps,
+        weights: Sequence[Tensor],
+        pyramid: FeaturePyramid,
+        parameters: Sequence[Tensor],
+    ) -> None:
+        got = pyramid(maps)
+        assert list(got) == sorted(expected)
+        generator = torch.Generator().manual_seed(1)
+        slopes = {
+            level: torch.randn(x.shape, generator=generator, dtype=x.dtype)
+            for level, x in got.items()
+        }
+        inputs = list(maps.values())
+        theirs = gradients(expected, slopes, [*inputs, *weights])
+        ours = gradients(got, slopes, [*inputs, *parameters])
+        count, levels = len(inputs), list(got)
+        single = pyramid.float()({level: x.float() for level, x in maps.items()})
+        largest = max(1.0, *(x.detach().abs().max().item() for x in expected.values()))
         found = {
-            "outputs": largest_difference(expected, got),
-            "by inputs": largest_difference(
-                *(gradients(out, slopes, maps) for out in (expected, got))
+            "outputs": largest_difference(
+                [expected[i] for i in levels], [got[i] for i in levels]
             ),
-            "by weights": largest_difference(
-                gradients(expected, slopes, dict(enumerate(weights.copies))),
-                gradients(got, slopes, dict(enumerate(pyramid.parameters()))),
+            "by inputs": largest_difference(theirs[:count], ours[:count]),
+            "by weights": largest_difference(theirs[count:], ours[count:]),
+            "32 bit": largest_difference(
+                [expected[i] / largest for i in levels],
+                [single[i] / largest for i in levels],
             ),
         }
-        single = pyramid.float()({level: x.float() for level, x in maps.items()})
-        largest = max(x.detach().abs().max().item() for x in expected.values())
-        found["32 bit"] = largest_difference(expected, single) / max(1.0, largest)
         for name, difference in found.items():
             record_property(name, difference)
             assert difference < BOUND, name
 
-    return compare
+    return run_and_compare
 
 
-def make_maps(channels: Mapping[int, int], size: tuple[int, int]) -> Maps:
+@pytest.fixture
+def make_maps() -> Callable[..., Maps]:
+    return draw_maps
+
+
+def draw_maps(channels: Mapping[int, int], size: tuple[int, int]) -> Maps:
     """Two images' backbone maps of normal numbers, in double precision."""
     maps = {}
     for level, count in channels.items():
@@ -126,22 +159,17 @@ def make_pyramid(genotype: Genotype, maps: Maps) -> FeaturePyramid:
     return pyramid
 
 
-def gradients(outputs: Maps, slopes: Maps, by: Maps) -> Maps:
-    """Gradients of the outputs' weighted sum."""
+def gradients(outputs: Maps, slopes: Maps, by: Sequence[Tensor]) -> list[Tensor]:
+    """Gradients of the sum of slope x output; zero where nothing leads to it."""
     total = sum((slopes[level] * x).sum() for level, x in outputs.items())
-    found = torch.autograd.grad(
-        total, list(by.values()), retain_graph=True, materialize_grads=True
-    )
-    return dict(zip(by, found, strict=True))
+    return list(torch.autograd.grad(total, by, materialize_grads=True))
 
 
-def largest_difference(expected: Maps, got: Maps) -> float:
+def largest_difference(expected: Sequence[Tensor], got: Sequence[Tensor]) -> float:
     """The largest absolute one; infinity where a shape differs."""
     return max(
-        (got[i] - x).detach().abs().max().item()
-        if got[i].shape == x.shape
-        else torch.inf
-        for i, x in expected.items()
+        (a - b).detach().abs().max().item() if a.shape == b.shape else torch.inf
+        for a, b in zip(expected, got, strict=True)
     )
 
 

@@ -7,7 +7,7 @@ Shapes: maps are (B, C, H, W), of B images, with C channels, by level.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,7 +38,10 @@ class Weights:
 
     Attributes:
         copies: of all `pyramid.parameters()`.
+        separable: whether convolutions have a depthwise part (NAS-FPNLite).
     """
+
+    separable = False
 
     def __init__(self, pyramid: FeaturePyramid) -> None:
         self.copies = [
@@ -69,26 +72,32 @@ class Weights:
                 self._operands[here] = operands
             names.append((here, None) if own else name)
 
+    def take(self, name: Name) -> Tensor:
+        """The next weight of a layer: kernels, bias, scale, shift, as it has them."""
+        return self._weights[name].pop(0)
+
     def conv(self, name: Name, x: Tensor, bias: bool = True) -> Tensor:
         """A convolution that keeps height and width."""
         return self.strided_conv(name, x, 1, bias)
 
     def depthwise(self, name: Name, x: Tensor) -> Tensor:
         """A convolution of each channel by itself."""
-        kernel = self._weights[name].pop(0)
+        kernel = self.take(name)
         padding = kernel.shape[-1] // 2
         return functional.conv2d(x, kernel, padding=padding, groups=x.shape[1])
 
-    def strided_conv(self, name: Name, x: Tensor, stride: int, bias: bool) -> Tensor:
+    def strided_conv(
+        self, name: Name, x: Tensor, stride: int, bias: bool = True
+    ) -> Tensor:
         """A convolution to ceil(size / stride)."""
-        kernel = self._weights[name].pop(0)
-        offset = self._weights[name].pop(0) if bias else None
+        kernel = self.take(name)
+        offset = self.take(name) if bias else None
         x = pad_same(x, kernel.shape[-1], stride, 0.0)
         return functional.conv2d(x, kernel, offset, stride)
 
     def batch_norm(self, name: Name, x: Tensor) -> Tensor:
         """(x - mean) / sqrt(variance + epsilon), scaled and shifted, per channel."""
-        scale, shift = self._weights[name].pop(0), self._weights[name].pop(0)
+        scale, shift = self.take(name), self.take(name)
         if self._training:
             mean = x.mean((0, 2, 3))
             variance = ((x - mean[:, None, None]) ** 2).mean((0, 2, 3))
@@ -99,7 +108,7 @@ class Weights:
 
     def fusion(self, place: Place) -> dict[Place | None, Tensor]:
         """Learned weights of a sum by the place that each operand comes from."""
-        weights = self._weights[place, None].pop(0)
+        weights = self.take((place, None))
         return dict(zip(self._operands[place], weights, strict=True))
 
     def all_taken(self) -> bool:
@@ -161,6 +170,19 @@ NAS_FPN = [
     Cell(6, 9, 10, "gp", output=True),
 ]
 
+# NAS-FPNLite-S, MnasFPN Fig. 3, arrows as we read them: features 0..3 are P3..P6.
+NAS_FPN_LITE_S = [
+    Cell(4, 1, 2, "sum", output=False),
+    Cell(4, 1, 2, "gp", output=False),
+    Cell(4, 4, 5, "sum", output=False),
+    Cell(4, 4, 6, "sum", output=False),
+    Cell(4, 1, 2, "sum", output=False),
+    Cell(3, 0, 5, "sum", output=True),
+    Cell(4, 4, 9, "sum", output=True),
+    Cell(5, 2, 6, "gp", output=True),
+    Cell(6, 10, 11, "sum", output=True),
+]
+
 # MnasFPN Fig. 2 and the released feature extractor: features 0..3 are C3..C6.
 MNAS_FPN = [
     Cell(4, 1, 2, "sum", output=False, kernel=3, expansion=256),
@@ -186,6 +208,34 @@ def merge(op: str, first: Feature, second: Feature) -> Tensor:
     return coarse.x + fine.x * gate[:, :, None, None]
 
 
+def stem(
+    weights: Weights, maps: Maps, width: int, top: int, projected: set[int]
+) -> list[Feature]:
+    """Maps of the `projected` levels by 1x1 and batch norm to the width, the others as
+    they are; above them max-pools of window and stride 2 up to level `top`.
+    """
+    features = [Feature(level, (-1, level), x) for level, x in sorted(maps.items())]
+    for index, (level, place, x) in enumerate(features):
+        if level in projected:
+            x = project(weights, (place, None), x, width)
+            features[index] = Feature(level, place, x)
+    for level in range(max(maps) + 1, top + 1):
+        features.append(Feature(level, (-1, level), max_pool(features[-1].x, 2, 2)))
+    return features
+
+
+def project(weights: Weights, name: Name, x: Tensor, width: int) -> Tensor:
+    """1x1 and batch norm, where the map has not `width` channels already."""
+    return x if x.shape[1] == width else conv_norm(weights, name, x)
+
+
+def conv_norm(weights: Weights, name: Name, x: Tensor) -> Tensor:
+    """Convolution, with a depthwise one before it if separable, and batch norm."""
+    if weights.separable:
+        x = weights.depthwise(name, x)
+    return weights.batch_norm(name, weights.conv(name, x))
+
+
 def nas_fpn(
     weights: Weights,
     maps: Maps,
@@ -195,23 +245,22 @@ def nas_fpn(
     top: int,
     repeats: int,
     once: bool = False,
+    residual: bool = False,
 ) -> Maps:
     """NAS-FPN's neck on the backbone's maps; `top` is its highest level.
 
-    C5 goes through a 1x1 and batch norm to the width, the levels above are max-pools of
-    it. C3 and C4 get a 1x1 of their own wherever they are used (so the paper's Table 1
-    comes out), or `once`. Repeats share no weights.
+    C3 and C4 get a 1x1 of their own wherever they are used (so the paper's Table 1
+    comes out), or `once`, as C5 always. Repeats share no weights. With `residual` each
+    repeat adds its inputs to its outputs, where the shapes agree (MnasFPN Fig. 3).
     """
-    inputs = [Feature(level, (-1, level), x) for level, x in sorted(maps.items())]
-    for index, feature in enumerate(inputs):
-        if once or index == len(inputs) - 1:
-            x = project(weights, (feature.place, None), feature.x, width)
-            inputs[index] = feature._replace(x=x)
-    for level in range(max(maps) + 1, top + 1):
-        inputs.append(Feature(level, (-1, level), max_pool(inputs[-1].x, 2, 2)))
+    features = stem(weights, maps, width, top, set(maps) if once else {max(maps)})
     for repeat in range(repeats):
-        inputs = nas_fpn_cells(weights, inputs, cells, width, repeat)
-    return {feature.level: feature.x for feature in inputs}
+        before = {feature.level: feature.x for feature in features}
+        features = nas_fpn_cells(weights, features, cells, width, repeat)
+        for index, (level, place, x) in enumerate(features):
+            if residual and x.shape == before[level].shape:
+                features[index] = Feature(level, place, x + before[level])
+    return {feature.level: feature.x for feature in features}
 
 
 def nas_fpn_cells(
@@ -243,19 +292,11 @@ def nas_fpn_cells(
         for index, feature in enumerate(features):
             if cell.output and feature.level == cell.level and index not in used:
                 x = x + fetch(index).x
-        x = weights.conv((place, None), x.clamp(min=0))
-        x = weights.batch_norm((place, None), x)
+        x = conv_norm(weights, (place, None), x.clamp(min=0))
         features.append(Feature(cell.level, place, x))
         if cell.output:
             outputs.append(features[-1])
     return sorted(outputs, key=lambda feature: feature.level)
-
-
-def project(weights: Weights, name: Name, x: Tensor, width: int) -> Tensor:
-    """1x1 and batch norm, where the map has not `width` channels already."""
-    if x.shape[1] == width:
-        return x
-    return weights.batch_norm(name, weights.conv(name, x))
 
 
 def mnas_fpn(
@@ -338,3 +379,70 @@ def leads_to_output(cells: Sequence[Cell], inputs: int) -> set[int]:
         if cell.output or number in present:
             present |= {number, cell.first, cell.second}
     return present
+
+
+def bi_fpn(
+    weights: Weights, maps: Maps, *, width: int, top: int, repeats: int, learned: bool
+) -> Maps:
+    """BiFPN, EfficientDet section 3.2: top-down, then bottom-up, a node per level each.
+
+    T6 = R(I6 + T7) and so on to T4, T7 = I7; O3 = R(I3 + T4); Ok = R(Ik + Tk + Ok-1);
+    O7 = R(I7 + O6). R is ReLU, 3x3, batch norm; sums bring all to the node's level.
+    With `learned`, operands have weights relu(v) / (sum of relu(v) + epsilon).
+    """
+    inputs = stem(weights, maps, width, top, set(maps))
+    for repeat in range(repeats):
+        nodes: list[Feature] = []
+
+        def node(
+            *operands: Feature, repeat: int = repeat, nodes: Any = nodes
+        ) -> Feature:
+            place, (level, _, like) = (repeat, len(nodes)), operands[0]
+            shares = dict.fromkeys((each.place for each in operands), torch.ones(()))
+            if learned:
+                shares = {i: w.clamp(min=0) for i, w in weights.fusion(place).items()}
+                total = torch.stack(list(shares.values())).sum() + FUSION_EPSILON
+                shares = {i: w / total for i, w in shares.items()}
+            x = torch.zeros(())
+            for each in operands:
+                x = x + shares[each.place] * resample(each.x, each.level, level, like)
+            x = conv_norm(weights, (place, None), x.clamp(min=0))
+            nodes.append(Feature(level, place, x))
+            return nodes[-1]
+
+        finest, *middle, coarsest = inputs
+        down = [coarsest]
+        for feature in reversed(middle):
+            down.append(node(feature, down[-1]))
+        inputs = [node(finest, down[-1])]
+        for feature, between in zip(middle, reversed(down[1:]), strict=True):
+            inputs.append(node(feature, between, inputs[-1]))
+        inputs.append(node(coarsest, inputs[-1]))
+    return {feature.level: feature.x for feature in inputs}
+
+
+def fpn(weights: Weights, maps: Maps, *, top: int, repeats: int) -> Maps:
+    """FPN, section 3: Tk = 1x1(Ik) + upsampled Tk+1, Ok = 3x3(Tk), no activations.
+
+    As RetinaNet has it: O6 is a 3x3 of stride 2 on O5, O7 one on relu(O6), and, as in
+    Google's release, each output has a batch norm. A further repeat takes all levels.
+    """
+    inputs = [Feature(level, (-1, level), x) for level, x in sorted(maps.items())]
+    for repeat in range(repeats):
+        outputs: list[Feature] = []
+        above = None
+        for number, (level, origin, x) in enumerate(reversed(inputs)):
+            place = (repeat, number)
+            x = weights.conv((place, origin), x)
+            above = x if above is None else x + upsample(above, 2, x)
+            x = weights.conv((place, None), above)
+            x = weights.batch_norm((place, None), x)
+            outputs.insert(0, Feature(level, place, x))
+        for level in range(outputs[-1].level + 1, top + 1):
+            _, origin, x = outputs[-1]
+            name = (repeat, len(outputs)), origin
+            x = x if level == max(maps) + 1 else x.clamp(min=0)
+            x = weights.batch_norm(name, weights.strided_conv(name, x, 2))
+            outputs.append(Feature(level, name[0], x))
+        inputs = outputs
+    return {feature.level: feature.x for feature in inputs}

@@ -71,6 +71,23 @@ def test_maps_of_the_output_s_width_are_added_to_it(
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
+def test_published_without_size_dependent_ordering(
+    repeats: int, agree: Fixture, neck: Fixture, decode: Fixture, reference: ModuleType
+) -> None:
+    genotype = decode(reference.MNAS_FPN, "mnasfpn", repeats, sdo=False, **PAPER)
+    agree(genotype, BACKBONE, neck(reference.MNAS_FPN, repeats=repeats, sdo=False))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_any_cell_without_size_dependent_ordering(
+    seed: int, agree: Fixture, neck: Fixture, decode: Fixture, draw: Fixture
+) -> None:
+    cells = draw(seed, range(3, 7), 3, "se")
+    genotype = decode(cells, "mnasfpn", 2, sdo=False, **SMALL)
+    agree(genotype, FEW, neck(cells, repeats=2, sdo=False))
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
 def test_the_first_repeat_adds_its_input_at_c6_alone(
     repeats: int, decode: Fixture, reference: ModuleType
 ) -> None:

@@ -13,11 +13,12 @@ Fixture = Callable[..., Any]
 CHANNELS, WIDTH = {3: 5, 4: 7, 5: 9}, 6
 
 
+@pytest.mark.parametrize("name", ["nasfpn", "nasfpnlite_s"])
 def test_the_cell_of_conf_is_the_papers(
-    make_cell: Fixture, decode: Fixture, reference: ModuleType
+    name: str, make_cell: Fixture, decode: Fixture, reference: ModuleType
 ) -> None:
-    ours, papers = make_cell("nasfpn"), decode(reference.NAS_FPN, "nasfpn")
-    assert key(ours) == key(papers)
+    tables = {"nasfpn": reference.NAS_FPN, "nasfpnlite_s": reference.NAS_FPN_LITE_S}
+    assert key(make_cell(name)) == key(decode(tables[name], name))
 
 
 @pytest.fixture
@@ -99,3 +100,19 @@ def test_fewer_levels(
     }
     genotype = decode(cells, "nasfpn", 1, WIDTH, **changed)
     agree(genotype, CHANNELS, neck(cells, top=6))
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_nas_fpn_lite_s(
+    repeats: int, agree: Fixture, decode: Fixture, reference: ModuleType
+) -> None:
+    """Separable convolutions, and the residual of MnasFPN's cells."""
+
+    def run(weights: Any, maps: Any) -> Any:
+        weights.separable = True
+        cells = reference.NAS_FPN_LITE_S
+        arguments = {"width": WIDTH, "top": 6, "repeats": repeats, "residual": True}
+        return reference.nas_fpn(weights, maps, cells, **arguments)
+
+    genotype = decode(reference.NAS_FPN_LITE_S, "nasfpnlite_s", repeats, WIDTH)
+    agree(genotype, CHANNELS, run)
