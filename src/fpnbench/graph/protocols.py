@@ -1,6 +1,6 @@
 """The interfaces that meet in the middle: spaces make genotypes, evaluators score."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fpnbench.graph.decision import Choices, Decision
 from fpnbench.graph.genotype import Genotype
@@ -18,6 +18,22 @@ class Space(Protocol):
 
         Raises:
             UserError: a vector of the wrong length or out of range.
+        """
+        ...
+
+
+@runtime_checkable
+class CountedSpace(Space, Protocol):
+    """A space that can tell how many choice vectors give one network: optional.
+
+    Its number of different networks, and a uniform draw of them, follow from it.
+    """
+
+    def multiplicity(self, choices: Choices) -> int:
+        """Count the choice vectors whose network has the key of this one's, exactly.
+
+        Raises:
+            UserError: as `decode`.
         """
         ...
 
