@@ -113,6 +113,15 @@ class MnasFPN:
         self._repeats = repeats
         self._sdo = sdo
         self.decisions = self._decide()
+        # In how many ways a block that nothing uses can be chosen, by its position.
+        self._unused = [
+            prod(
+                len(decision.options)
+                for decision in self.decisions
+                if decision.name.startswith(f"block{position}.")
+            )
+            for position in range(intermediates)
+        ]
 
     def decode(self, choices: Choices) -> Genotype:
         """Build the network of a choice vector."""
@@ -132,21 +141,13 @@ class MnasFPN:
         _, blocks = self._read(check_choices(self.decisions, choices))
         blocks = live(blocks, inputs)
         levels = [*self._levels, *(block.level for block in blocks)]
-        unused = [
-            prod(
-                len(decision.options)
-                for decision in self.decisions
-                if decision.name.startswith(f"block{position}.")
-            )
-            for position in range(self._intermediates)
-        ]
 
         def ways(block: Cell, free: int) -> int:
             if block.roles:
                 return pair_orders(block.roles, levels)
             return _input_sequences(len(block.bag), self._extras)
 
-        named = placements(blocks, inputs, unused, ways)
+        named = placements(blocks, inputs, self._unused, ways)
         return named // automorphisms(blocks, inputs)
 
     def _decide(self) -> tuple[Decision, ...]:

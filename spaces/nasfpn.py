@@ -253,11 +253,10 @@ def _ways(cell: Cell, free: int, levels: Sequence[int]) -> int:
     """
     if len(set(cell.operands)) < len(cell.operands):
         return 0
-    dangling = {
-        i
-        for i, level in enumerate(levels)
-        if cell.output and free >> i & 1 and level == cell.level
-    }
+    dangling: set[int] = set()
+    if cell.output:
+        unused = (i for i in range(len(levels)) if free >> i & 1)
+        dangling = {i for i in unused if levels[i] == cell.level}
     if cell.roles:
         fits = set(cell.bag) == dangling - set(cell.roles)
         return pair_orders(cell.roles, levels) if fits else 0

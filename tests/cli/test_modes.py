@@ -25,7 +25,7 @@ Cli = Callable[..., Any]
 def test_a_space_is_counted_exactly_beside_its_paper(
     cli: Cli, tmp_path: Path, space: str, cardinality: int, paper: float | None
 ) -> None:
-    done = cli("mode=space", f"space={space}", "out=run")
+    done = cli("mode=space", f"space={space}", "mode.draws=20", "out=run")
     assert done.code == 0
     told = json.loads((tmp_path / "run" / "space.json").read_text())
     assert told["cardinality"] == str(cardinality)

@@ -177,6 +177,8 @@ def _colours(cells: Sequence[Cell], inputs: int) -> list[int]:
     kinds = [(cell.level, cell.output, cell.detail) for cell in cells]
     colours = [*range(inputs), *(inputs + hash(kind) for kind in kinds)]
     for _ in cells:
+        if len(set(colours)) == len(colours):
+            break
         users: list[list[tuple[int, int]]] = [[] for _ in colours]
         for index, cell in enumerate(cells):
             colour = colours[inputs + index]
