@@ -7,12 +7,12 @@ reason first, a traceback only with `debug=true`), 130 after SIGINT.
 import os
 import re
 import sys
+from pkgutil import resolve_name
 
 # Hydra's own handler would print its errors in several lines and exit with 1.
 os.environ["HYDRA_FULL_ERROR"] = "1"
 
 import hydra
-from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from fpnbench.cli.errors import INTERRUPTED, explain
@@ -27,7 +27,7 @@ def _job(cfg: DictConfig) -> None:
     """Run one job; under `--multirun` a failed job does not stop the others."""
     try:
         check_values(cfg)
-        code = get_method(cfg.mode._target_)(cfg)
+        code = resolve_name(cfg.mode._target_)(cfg)
     except Exception as error:
         code = explain(error, debug=cfg.debug)
     _codes.append(code)

@@ -1,7 +1,11 @@
 """Mistakes of a user's, each by subprocess: one clear line, exit 2, nothing lost."""
 
 import json
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -11,6 +15,7 @@ import pytest
 from PIL import Image
 
 Run = Callable[..., CompletedProcess[str]]
+ROOT = Path(__file__).resolve().parent.parent
 TOY = ("evaluator=toy", "searcher=random", "budget.trials=2")
 SET = (
     *("searcher=random", "budget.trials=1", "data=coco_folder"),
@@ -43,6 +48,7 @@ def refused(done: CompletedProcess[str]) -> str:
         (("budget.trials=abc",), ("budget.trials=abc",)),
         (("seed=abc",), ("seed=abc",)),
         (("mode=check", "what=nothing"), ("what=nothing", "toy")),
+        (("mode=check",), ("what= is missing: one of ap, assignment,",)),
         (("mode=draw",), ("cell= is missing", "fpn_vanilla")),
         (("mode=draw", "cell=nofpn"), ("cell=nofpn", "fpn_vanilla")),
     ],
@@ -53,6 +59,83 @@ def test_a_wrong_word_on_the_command_line(
 ) -> None:
     line = refused(run(*TOY, *arguments))
     assert all(words in line for words in said), line
+
+
+ONE_AFTER_ANOTHER = """
+import contextlib, io, json, runpy, sys
+run, told = sys.argv[1], []
+for arguments in json.loads(sys.argv[2]):
+    sys.argv = [run, *arguments]
+    with contextlib.redirect_stderr(io.StringIO()) as err, \\
+            contextlib.redirect_stdout(io.StringIO()):
+        try:
+            runpy.run_path(run, run_name="__main__")
+        except SystemExit as end:
+            told.append((end.code, err.getvalue()))
+print(json.dumps(told))
+"""
+
+
+def answers(folder: Path, lines: list[str]) -> list[tuple[int, str]]:
+    """Run command lines in one process, which imports torch once: codes and stderr."""
+    arguments = json.dumps([shlex.split(line) for line in lines])
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_AFTER_ANOTHER, str(ROOT / "run.py"), arguments],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    return [(code, err) for code, err in json.loads(done.stdout.splitlines()[-1])]
+
+
+RANDOM = "evaluator=toy searcher=random budget.trials=2"
+EVOLUTION = "evaluator=toy searcher=evolution budget.trials=2"
+TRAINED = "searcher=random budget.trials=1"
+VALUES = {
+    f"{EVOLUTION} searcher.population=abc": "it must be a whole number",
+    f"{EVOLUTION} searcher.population=null": "it must be a whole number",
+    f"{EVOLUTION} searcher.population=2.5": "it must be a whole number",
+    f"{EVOLUTION} searcher.population=true": "it must be a whole number",
+    f"{RANDOM} evaluator.noise=abc": "it must be a number from 0 on",
+    f"{RANDOM} evaluator.noise=nan": "it must be a number from 0 on",
+    f"{RANDOM} evaluator.channels=null": "it must be a mapping of whole numbers to",
+    f"{RANDOM} evaluator.seed=null": "it must be a whole number",
+    f"{RANDOM} data.seed=-1": "it must be a whole number from 0 on",
+    f"{RANDOM} space.levels=5": "it must be a list of whole numbers",
+    f"{RANDOM} space.levels=[3,x]": "it must be a list of whole numbers",
+    f"{RANDOM} space.intermediates=abc": "it must be a whole number",
+    f"{RANDOM} ledger.study=5": "it must be text",
+    f"{RANDOM} repeats=null": "it must be a whole number from 1 on",
+    f"{RANDOM} debug=abc": "it must be true or false",
+    f"{TRAINED} recipe.batch=abc": "it must be a whole number",
+    f"{TRAINED} recipe.optimizer=lion": "it must be one of adamw, sgd",
+    f"{TRAINED} recipe.milestones=[half]": "it must be a list of numbers",
+    f"{TRAINED} recipe.clip=-1": "it must be a number from 0 on",
+    f"{TRAINED} data.held_out=abc": "it must be a number",
+    f"{TRAINED} data.flip=1": "it must be true or false",
+    f"{TRAINED} evaluator.threads=0": "it must be a whole number from 1 on",
+    f"{TRAINED} evaluator.threads=abc": "it must be a whole number from 1 on",
+    f"{TRAINED} detector.width=abc": "it must be a whole number from 1 on",
+    f"{TRAINED} detector.suppression.nms_iou=abc": "it must be a number",
+    f"{TRAINED} backbone.levels=abc": "it must be a list of whole numbers",
+    f"{TRAINED} backbone.name=null": "it must be text",
+    "mode=check what=toy toy.trials=abc": "it must be a whole number from 1 on",
+    "mode=check what=toy toy.seeds=0": "it must be a whole number from 1 on",
+}
+
+
+def test_a_value_of_a_wrong_kind_is_named_with_what_is_allowed(tmp_path: Path) -> None:
+    told = zip(VALUES.items(), answers(tmp_path, list(VALUES)), strict=True)
+    for (line, said), (code, err) in told:
+        key, value = line.split()[-1].split("=")
+        assert (code, err.count("\n")) == (2, 1), (line, err)
+        shown = f"error: {key}=" + f"{value}:" * (value[0] != "[")
+        assert err.lower().startswith(shown), (line, err)
+        assert said in err, (line, err)
+    assert not list(tmp_path.glob("**/ledger.sqlite"))
 
 
 def test_a_folder_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
@@ -78,7 +161,9 @@ def test_a_ledger_of_another_space(run: Run, tmp_path: Path) -> None:
         ({"choices": [99]}, "choice 99 for"),
         ({"format": 99}, "has format 99, this version reads 1"),
         ({"space": "nospace"}, "space nospace is not one of connsearch, handcrafted"),
-        ({"choices": None}, "choices"),
+        ({"choices": None}, "choices must be a list of whole numbers"),
+        ({"space_args": None}, "space_args=null: it must be a mapping"),
+        ({"space_args": {"levels": 5}}, "space.levels=5: it must be a list of whole"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -1,5 +1,6 @@
 """A small `mode=check what=toy`, on other seeds than the reported ones."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from fpnbench.cli.checks import toy
+from fpnbench.cli.values import check_values
 from fpnbench.graph.canonical import canonical
 from fpnbench.graph.errors import UserError
 from fpnbench.report.effect import paired_effect
@@ -62,7 +64,9 @@ def test_check_runs_every_case(monkeypatch: pytest.MonkeyPatch):
         return map(toy.best_value, cases)
 
     monkeypatch.setattr(toy, "values_of", run_here)
-    cfg: DictConfig = OmegaConf.create({"toy": {"trials": 4, "seeds": 2}})
+    cfg: DictConfig = OmegaConf.create(
+        {"toy": {"trials": 4, "seeds": 2, "first_seed": 0}}
+    )
     with initialize_config_dir(str(CONF), version_base=None):
         bars = toy.run(cfg)
     assert len(bars) == len(toy.SPACES) * len(toy.NOISES) * len(toy.SEARCHERS)
@@ -72,6 +76,6 @@ def test_check_runs_every_case(monkeypatch: pytest.MonkeyPatch):
     assert all("0 wins, 0 losses" in bar.measured for bar in evolution)
 
 
-def test_a_check_of_nothing_is_the_users_mistake():
-    with pytest.raises(UserError, match=r"toy.seeds=0 must be >= 1"):
-        toy.run(OmegaConf.create({"toy": {"seeds": 0}}))
+def test_a_check_of_nothing_is_the_users_mistake(conf: Callable[..., DictConfig]):
+    with pytest.raises(UserError, match=r"toy.seeds=0: it must be a whole number from"):
+        check_values(conf("mode=check", "what=toy", "toy.seeds=0"))

@@ -14,6 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from fpnbench.cli.values import check_types, fits
 from fpnbench.graph.decision import check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import FORMAT, Genotype
@@ -36,6 +37,7 @@ def build(node: DictConfig, **arguments: Any) -> Any:
         UserError: the target cannot be found or does not take such arguments, or said
             so itself.
     """
+    check_types(node)
     try:
         return instantiate(node, _convert_="all", **arguments)
     except InstantiationException as error:
@@ -100,19 +102,9 @@ def load_cell(cfg: DictConfig) -> Genotype:
         UserError: no such cell, or the file holds none.
     """
     path = cell_path(cfg.cell)
+    name, arguments, choices = _read_cell(path)
     try:
-        data = json.loads(path.read_text())
-        stored, choices = data["format"], data["choices"]
-        name, arguments = str(data["space"]), data.get("space_args", {})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path} cannot be read as a cell: {reason}") from error
-    if not isinstance(choices, list) or not all(type(c) is int for c in choices):
-        raise UserError(f"{path}: choices must be a list of whole numbers")
-    if stored != FORMAT:
-        raise UserError(f"{path} has format {stored!r}, this version reads {FORMAT}")
-    space = _cell_space(cfg, name, arguments)
-    try:
+        space = _cell_space(cfg, name, arguments)
         return space.decode(check_choices(space.decisions, choices))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -128,6 +120,7 @@ def cell_path(cell: str | None) -> Path:
     allowed = f"a path of a best.json or one of {', '.join(names)}"
     if cell is None:
         raise UserError(f"cell= is missing: {allowed}")
+    cell = str(cell)  # a name of digits is a number to Hydra
     if cell in names:
         return CONF / "cell" / f"{cell}.json"
     if not Path(cell).is_file():
@@ -143,6 +136,27 @@ def space_args(cfg: DictConfig) -> dict[str, Any]:
         name: raw[name] if raw[name] in CURRENT else value
         for name, value in values.items()
     }
+
+
+def _read_cell(path: Path) -> tuple[str, dict[str, Any], list[int]]:
+    """Return space, its arguments and the choices of a cell file."""
+    try:
+        data = json.loads(path.read_text())
+        stored = data["format"]
+        if stored == FORMAT:
+            name, choices = str(data["space"]), data["choices"]
+            arguments = data.get("space_args", {})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} cannot be read as a cell: {reason}") from error
+    if stored != FORMAT:
+        raise UserError(f"{path} has format {stored!r}, this version reads {FORMAT}")
+    if not fits(choices, list[int]):
+        raise UserError(f"{path}: choices must be a list of whole numbers")
+    if not isinstance(arguments, dict):
+        told = json.dumps(arguments)
+        raise UserError(f"{path}: space_args={told}: it must be a mapping of names")
+    return name, arguments, choices
 
 
 def _cell_space(cfg: DictConfig, name: str, arguments: dict[str, Any]) -> Space:

@@ -19,7 +19,8 @@ def main(cfg: DictConfig) -> int:
     """Run one check, print its bars and write `check.json`; 0 if every bar held."""
     known = sorted(path.stem for path in CHECKS.glob("[!_]*.py"))
     if cfg.what not in known:
-        raise UserError(f"what={cfg.what} is not one of {', '.join(known)}")
+        wrong = " is missing:" if cfg.what is None else f"{cfg.what} is not"
+        raise UserError(f"what={wrong} one of {', '.join(known)}")
     folder = mode_folder(cfg, f"check-{cfg.what}")
     bars: list[Bar] = import_module(f"fpnbench.cli.checks.{cfg.what}").run(cfg)
     table = Table("check", "bar", "measured", "", box=None)

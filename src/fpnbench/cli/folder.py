@@ -69,7 +69,7 @@ def mode_folder(cfg: DictConfig, name: str) -> Path:
         UserError: the folder cannot be made or written.
     """
     sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    folder = Path(cfg.out or "runs")
+    folder = Path(str(cfg.out or "runs"))  # a name of digits is a number to Hydra
     if sweep or cfg.out is None:
         folder /= name
     try:

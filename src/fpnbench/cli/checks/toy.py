@@ -19,7 +19,6 @@ from rich.progress import track
 
 from fpnbench.cli.build import build_evaluator, build_searcher, build_space
 from fpnbench.graph.canonical import canonical, digest
-from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import Space
 from fpnbench.report.bar import Bar
@@ -32,8 +31,6 @@ SPACES = ("mnasfpn", "nasfpn")
 NOISES = (0.0, 0.02)
 BASELINE = "random"
 SEARCHERS = ("evolution", "ppo")
-TRIALS = 500
-SEEDS = 20
 PROCESSES = 2
 
 
@@ -51,17 +48,10 @@ class Case:
 def run(cfg: DictConfig) -> list[Bar]:
     """Run all searches and return one bar per space, noise and searcher.
 
-    The keys `+toy.trials`, `+toy.seeds` and `+toy.first_seed` change the sizes.
-
-    Raises:
-        UserError: nothing would be run.
+    The keys `toy.trials`, `toy.seeds` and `toy.first_seed` change the sizes.
     """
-    sizes = cfg.get("toy") or {}
-    trials, count = sizes.get("trials", TRIALS), sizes.get("seeds", SEEDS)
-    first = sizes.get("first_seed", 0)
-    if trials < 1 or count < 1:
-        raise UserError(f"toy.trials={trials} and toy.seeds={count} must be >= 1")
-    seeds = range(first, first + count)
+    trials, first = int(cfg.toy.trials), int(cfg.toy.first_seed)
+    seeds = range(first, first + int(cfg.toy.seeds))
     groups = list(product(SPACES, NOISES))
     names = (BASELINE, *SEARCHERS)
     Console().print(f"{trials} trials, seeds {seeds.start}..{seeds.stop - 1}")
