@@ -47,3 +47,35 @@ def test_choices_are_checked() -> None:
         check_choices(decisions, (0, 3))
     with pytest.raises(UserError, match="choice -1 for a"):
         check_choices(decisions, (-1, 0))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("block", [0], "IndexError"),
+        ("inputs", ["x"], "ValueError"),
+        ("inputs", [999], "node 999 is used"),
+        ("inputs", [-1], "node -1 is used"),
+        ("width", None, "TypeError"),
+    ],
+)
+def test_json_with_a_node_that_cannot_be_is_refused(
+    make_space, place: str, value: object, said: str
+) -> None:
+    data = to_json(make_space("handcrafted").decode((0,)))
+    node = next(each for each in data["nodes"] if each["op"] == "Project")
+    assert place in node
+    if value is None:
+        del node[place]
+    else:
+        node[place] = value
+    with pytest.raises(UserError, match=said):
+        from_json(data)
+
+
+def test_json_with_an_output_that_is_not_there_is_refused(make_space) -> None:
+    data = to_json(make_space("handcrafted").decode((0,)))
+    with pytest.raises(UserError, match="node 999 is used"):
+        from_json({**data, "outputs": {"3": 999}})
+    with pytest.raises(UserError, match="ValueError"):
+        from_json({**data, "outputs": {"finest": 0}})

@@ -23,14 +23,16 @@ CHECKOUT = Path(__file__).parents[3]
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, processor, threads and git state."""
+    """Return versions, processor, GPU, threads and git state."""
     # only an evaluator that trains has imported torch
     torch = sys.modules.get("torch")
+    gpu = torch is not None and torch.cuda.is_available()
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),
+        "gpu": torch.cuda.get_device_name(0) if torch and gpu else None,
         "threads": torch.get_num_threads() if torch else None,
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),

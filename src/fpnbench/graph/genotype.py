@@ -107,7 +107,8 @@ def from_json(data: dict[str, Any]) -> Genotype:
     """Read what `to_json` wrote.
 
     Raises:
-        UserError: another format number, an unknown op, or fields that do not fit it.
+        UserError: another format number, an unknown op, fields that do not fit it, a
+            node or output that reads what is not before it.
     """
     if data.get("format") != FORMAT:
         raise UserError(
@@ -119,13 +120,23 @@ def from_json(data: dict[str, Any]) -> Genotype:
         outputs = tuple(
             sorted((int(level), int(index)) for level, index in data["outputs"].items())
         )
-        return Genotype(nodes, outputs, int(data["repeats"]))
-    except (KeyError, TypeError, AttributeError) as error:
+        genotype = Genotype(nodes, outputs, int(data["repeats"]))
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise UserError(
             f"genotype cannot be read: {type(error).__name__} {error}"
         ) from error
+    read = [(i, source) for i, node in enumerate(nodes) for source in node.inputs]
+    read += [(len(nodes), source) for _, source in outputs]
+    for place, source in read:
+        if not 0 <= source < place:
+            raise UserError(
+                f"genotype cannot be read: node {source!r} is used, which is not there "
+                "or not before its use"
+            )
+    return genotype
 
 
 def _node(kinds: dict[str, type[Op]], entry: dict[str, Any]) -> Node:
     kind, inputs, block = entry.pop("op"), entry.pop("inputs"), entry.pop("block")
-    return Node(kinds[kind](**entry), tuple(inputs), (block[0], block[1]))
+    sources = tuple(int(source) for source in inputs)
+    return Node(kinds[kind](**entry), sources, (int(block[0]), int(block[1])))

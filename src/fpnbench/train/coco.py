@@ -21,6 +21,8 @@ from fpnbench.train.data import DetectionSet, Part, Record
 # than the rounding of its corner and its size is clipped without a word.
 ROUNDING_PX = 0.02
 
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
 
 class CocoFolder:
     """A folder with images and one annotation file for each side.
@@ -111,7 +113,7 @@ def load_image(folder: Path, record: Record) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # all of them Pillow's
+    except PILLOW_ERRORS as error:
         raise UserError(f"image {path} cannot be read: {error}") from None
     height, width, _ = pixels.shape
     if (width, height) != (record.width, record.height):
