@@ -28,12 +28,14 @@ class Frame:
         width: feature dimension.
         coarse: how `fpn` and its rows make the levels above `top`: `conv` or
             `subsample`.
+        extras: channels of the levels above `top`, of `ssd` alone; none: `width`.
     """
 
     levels: tuple[int, ...]
     top: int
     width: int
     coarse: str
+    extras: tuple[int, ...] = ()
 
 
 Stem = Callable[[Builder, Frame], Features]

@@ -60,6 +60,7 @@ class Handcrafted:
         wirings: Mapping[str, Sequence[str]],
         repeats: int,
         width: int,
+        extras: Sequence[int] = (),
         name: str = "handcrafted",
     ) -> None:
         """Define the space.
@@ -73,6 +74,8 @@ class Handcrafted:
             wirings: pyramids written down cell by cell, see `parse_wiring`.
             repeats: copies stacked, each with weights of its own.
             width: feature dimension.
+            extras: channels of the levels above the backbone's in `ssd`, which then
+                reads the backbone's maps as they are; none: `width` everywhere.
             name: name of the space.
 
         Raises:
@@ -98,7 +101,10 @@ class Handcrafted:
             )
         self.name = name
         self.decisions = (Decision("pyramid", tuple(pyramids)),)
-        self._frame = Frame(tuple(levels), max(given), width, coarse)
+        above = levels[-1] - max(given)
+        if extras and (len(extras) != above or min(extras) < 1):
+            raise UserError(f"extras={list(extras)}: {above} levels need a width each")
+        self._frame = Frame(tuple(levels), max(given), width, coarse, tuple(extras))
         self._repeats = repeats
         self._pyramids = PYRAMIDS | {
             key: (pooled, partial(wired, wires=parse_wiring(key, wirings[key], levels)))

@@ -161,9 +161,13 @@ def make(
     name: str, levels: tuple[int, ...], repeats: int = 1, **kw: object
 ) -> Genotype:
     """One pyramid on the maps from the lowest of `levels` to C5."""
-    given = tuple(range(min(3, levels[0]), 6))
-    arguments = {"coarse": "conv", "wirings": {}, "width": WIDTH} | kw
-    space = Handcrafted([name], levels, given, repeats=repeats, **arguments)  # type: ignore[arg-type]
+    arguments = {
+        "backbone_levels": tuple(range(min(3, levels[0]), 6)),
+        "coarse": "conv",
+        "wirings": {},
+        "width": WIDTH,
+    }
+    space = Handcrafted([name], levels, repeats=repeats, **arguments | kw)  # type: ignore[arg-type]
     return canonical(space.decode((0,)))
 
 
@@ -209,24 +213,6 @@ def test_every_cell_runs_under_a_detector_that_reads_few_levels(
         assert form.levels == tuple(lv for lv in whole.levels if lv in read)
         for level, index in form.outputs:
             assert traced.rows[index].shape[1:] == sizes(level)
-
-
-@pytest.mark.parametrize(
-    ("name", "anchors_per_place", "printed"),
-    [
-        ("c4_only", 15, 47),
-        ("c5_only", 15, 12),
-        ("fpn", 3, 200),
-        ("finest_only", 15, 750),
-    ],
-)
-def test_the_rows_of_fpns_table_have_its_anchors(
-    name, anchors_per_place, printed
-) -> None:
-    """Facts 3.6: 3 ratios, 5 scales where there is a single map; 800 x 1000 px."""
-    genotype = make(name, (2, 3, 4, 5, 6), coarse="subsample")
-    places = sum(-(-800 // 2**lv) * -(-1000 // 2**lv) for lv in genotype.levels)
-    assert round(anchors_per_place * places / 1000) == printed
 
 
 def test_the_papers_own_p6_is_a_subsample_of_p5() -> None:
@@ -283,6 +269,7 @@ def test_a_wiring_that_cannot_be_built_is_explained(lines, said) -> None:
         ("fpn", {"wirings": {"panet": []}}, r"wirings=\['panet'\]"),
         ("fpn", {"repeats": 0}, "repeats=0"),
         ("fpn", {"coarse": "pool"}, "'pool', allowed: conv, subsample"),
+        ("ssd", {"extras": (8,), "levels": (4, 5)}, r"extras=\[8\]: 0 levels need"),
         ("fpn", {"levels": (3, 5)}, r"levels=\[3, 5\] .* without a gap"),
         ("fpn", {"levels": (4,)}, r"levels=\[4\] must be two or more"),
         ("fpn", {"levels": (6, 7)}, r"levels=\[6, 7\] .*backbone_levels=\[3, 4, 5\]"),

@@ -6,6 +6,7 @@ import pytest
 
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.trace import trace
+from spaces.handcrafted import Handcrafted
 
 RESNET50 = {3: 512, 4: 1024, 5: 2048}
 MOBILENETV2 = {3: 32, 4: 96, 5: 320}
@@ -72,3 +73,56 @@ def test_fpnlite_costs_what_nasfpn_prints(width, flops, mparams, make_cell) -> N
     params = 1.812e6 + traced.params + tower + 4 * 5 * 2 * width + last + slots
     assert 2 * macs / 1e9 == pytest.approx(flops, abs=0.005)
     assert params / 1e6 == pytest.approx(mparams, abs=0.005)
+
+
+def handcrafted(
+    name: str,
+    levels: tuple[int, ...],
+    backbone_levels: tuple[int, ...],
+    coarse: str = "conv",
+    extras: tuple[int, ...] = (),
+    repeats: int = 1,
+) -> Handcrafted:
+    return Handcrafted(
+        [name], levels, backbone_levels, coarse, {}, repeats, width=16, extras=extras
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "anchors_per_place", "printed"),
+    [
+        ("c4_only", 15, 47),
+        ("c5_only", 15, 12),
+        ("fpn", 3, 200),
+        ("finest_only", 15, 750),
+    ],
+)
+def test_the_rows_of_fpns_table_have_its_anchors(
+    name, anchors_per_place, printed
+) -> None:
+    """Facts 3.6: 3 ratios, 5 scales where there is a single map; 800 x 1000 px."""
+    space = handcrafted(name, (2, 3, 4, 5, 6), (2, 3, 4, 5), coarse="subsample")
+    genotype = space.decode((0,))
+    places = sum(-(-800 // 2**lv) * -(-1000 // 2**lv) for lv in genotype.levels)
+    assert round(anchors_per_place * places / 1000) == printed
+
+
+def test_ssdlite_reads_raw_maps_and_has_levels_of_widths_of_their_own() -> None:
+    """Facts 6: 1x1 to half the width, separable 3x3 of stride 2; 512, 256, 256, 128."""
+    widths = (512, 256, 256, 128)
+    ssd = ("ssd", (4, 5, 6, 7, 8, 9), (4, 5))
+    genotype = handcrafted(*ssd, extras=widths).decode((0,))
+    rows = trace(genotype, {4: 576, 5: 1280}, 300).rows
+    shapes = [rows[index].shape for _, index in genotype.outputs]
+    sides = (19, 10, 5, 3, 2, 1)
+    channels = (576, 1280, *widths)
+    assert shapes == [(c, s, s) for c, s in zip(channels, sides, strict=True)]
+    places = [side * side for side in sides[1:]]
+    macs = 0
+    for i, width in enumerate(widths):
+        half = width // 2
+        macs += places[i] * channels[i + 1] * half
+        macs += places[i + 1] * half * (9 + width)
+    assert trace(genotype, {4: 576, 5: 1280}, 300).macs == macs
+    again = handcrafted(*ssd, extras=widths, repeats=2).decode((0,))
+    assert again.levels == genotype.levels == (4, 5, 6, 7, 8, 9)
