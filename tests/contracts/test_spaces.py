@@ -12,7 +12,7 @@ from fpnbench.graph.canonical import canonical, digest
 from fpnbench.graph.decision import Choices, cardinality
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype, from_json, to_json
-from fpnbench.graph.protocols import Space
+from fpnbench.graph.protocols import CountedSpace, Space
 from fpnbench.graph.trace import level_sizes, trace
 from fpnbench.search.searcher import uniform_choices
 
@@ -20,6 +20,8 @@ CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
 CHANNELS = {3: 40, 4: 112, 5: 320}
 DRAWS = 200
+TRACED = 25
+"""Networks built in torch, a space; `mode=check what=oracles` does 200."""
 
 
 @pytest.fixture(params=NAMES)
@@ -64,9 +66,17 @@ def test_vectors_that_do_not_fit_are_refused(space) -> None:
         space.decode((len(space.decisions[0].options), *good[1:]))
 
 
+def test_multiplicity_is_a_count_of_choice_vectors(space) -> None:
+    """Spaces need not tell; tests/spaces enumerates small ones completely."""
+    if isinstance(space, CountedSpace):
+        for number in range(TRACED):
+            count = space.multiplicity(draw(space, number))
+            assert 1 <= count <= cardinality(space.decisions)
+
+
 def test_trace_agrees_with_torch(space) -> None:
     """Parameters equal numel, MACs equal forward hooks, shapes equal the outputs'."""
-    for number in range(DRAWS):
+    for number in range(TRACED):
         genotype = canonical(space.decode(draw(space, number)))
         check_against_torch(genotype, image_px=(64, 100)[number % 2])
 
