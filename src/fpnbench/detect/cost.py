@@ -67,6 +67,17 @@ def part_cost(module: nn.Module, inputs: Tensor | dict[int, Tensor]) -> PartCost
     return PartCost(macs, sum(p.numel() for p in shadow.parameters()))
 
 
+def moving_statistics(*modules: nn.Module) -> int:
+    """Count what batch norms remember: a mean and a variance a channel, not trained."""
+    names = ("running_mean", "running_var")
+    return sum(
+        buffer.numel()
+        for module in modules
+        for name, buffer in module.named_buffers()
+        if name.endswith(names)
+    )
+
+
 def backbone_cost(backbone: nn.Module, image_px: int) -> PartCost:
     """Count a backbone on a square image."""
     image = torch.empty(1, 3, image_px, image_px, device="meta")
