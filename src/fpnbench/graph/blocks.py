@@ -161,4 +161,4 @@ def _detail(nodes: list[Node]) -> str:
 
 def stride_of(op: StridedConv | Resample) -> int:
     """Return by how much an op changes the size of a feature."""
-    return 2 ** abs(op.target - op.source)
+    return 1 << abs(op.target - op.source)

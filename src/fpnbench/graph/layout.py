@@ -5,7 +5,7 @@ other share one. Between two repeats, and at the right end, every feature that i
 on passes a gate; so all repeats look alike. How the lines run is `routes`' matter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fpnbench.graph.blocks import STEM, Block, BlockGraph, BlockKey, Link
@@ -13,7 +13,9 @@ from fpnbench.graph.blocks import STEM, Block, BlockGraph, BlockKey, Link
 RADIUS = 19.0
 """Radius of a block, px."""
 GAP = 58.0
-"""Free width between two columns, px."""
+"""Free width between two columns, px; up to `QUIET` lines begin or end in it."""
+QUIET, BUSY = 8, 4.0
+"""Above so many, every line widens the gap by `BUSY` px."""
 TRACKS = (28.0, 20.0, 12.0, 4.0)
 """Lines between two rows: px above the room of the lower row."""
 ALLEY = 32.0
@@ -152,12 +154,12 @@ def arrange(graph: BlockGraph, shapes: Mapping[BlockKey, Shape]) -> Places:
     """Place the blocks of a graph; `shapes` holds the room of every block."""
     spots, gates = _place(graph, shapes)
     stem = tuple(link for link in graph.links if link.target[0] == STEM)
-    grid = _grid(tuple(spots.values()), gates[-1] + 1)
     joins = _through_gates(graph, spots)
+    grid = _grid(tuple(spots.values()), joins, gates[-1] + 1)
     return Places(tuple(spots.values()), joins, stem, gates, grid)
 
 
-def _grid(spots: tuple[Spot, ...], columns: int) -> Grid:
+def _grid(spots: Sequence[Spot], joins: Sequence[Join], columns: int) -> Grid:
     halves = [RADIUS] * columns
     above: dict[int, float] = {}
     below: dict[int, float] = {}
@@ -168,8 +170,12 @@ def _grid(spots: tuple[Spot, ...], columns: int) -> Grid:
         below[level] = max(below.get(level, 0.0), shape.below)
     middles = [0.0]
     for column in range(1, columns):
-        step = halves[column - 1] + GAP + halves[column]
-        middles.append(middles[-1] + step)
+        lines = sum(
+            join.target.column == column or join.source.column == column - 1
+            for join in joins
+        )
+        gap = GAP + BUSY * max(0, lines - QUIET)
+        middles.append(middles[-1] + halves[column - 1] + gap + halves[column])
     high, *lower = sorted(above, reverse=True)
     rows, tracks = {high: 0.0}, []
     for upper, level in zip([high, *lower], lower, strict=False):

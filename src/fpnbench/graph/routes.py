@@ -11,8 +11,9 @@ from itertools import pairwise
 
 from fpnbench.graph.layout import COLUMN, Grid, Join, Places
 
-_CROSSING, _OVERLAP = 14.0, 90.0
-"""Price of a crossing and of two lines in one track, in px of detour."""
+_CROSSING, _FLAT, _OVERLAP = 14.0, 60.0, 1000.0
+"""Prices in px of detour: of a crossing, of one of two lines that both rise or both
+fall, and of two lines in one track."""
 _PASSES = 2
 """How often every line is laid anew, knowing the others."""
 Point = tuple[float, float]
@@ -115,8 +116,9 @@ def _price(route: Route, others: Iterable[Route]) -> float:
         for p, q in pairwise(line):
             for r, s in pairwise(theirs):
                 # Most pieces lie beside each other: seen at once, and that is fast.
-                if r[0] < q[0] and p[0] < s[0]:
-                    price += _CROSSING * _cross(p, q, r, s)
+                if r[0] < q[0] and p[0] < s[0] and _cross(p, q, r, s):
+                    along = (q[1] - p[1]) * (s[1] - r[1]) > 0
+                    price += _FLAT if along else _CROSSING
     return price
 
 
@@ -138,5 +140,8 @@ def curve(corners: Line) -> str:
     path = f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"
     for (x0, y0), (x1, y1) in pairwise(corners):
         half = (x0 + x1) / 2
-        path += f" C{half:.1f} {y0:.1f} {half:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
+        if y0 != y1:
+            path += f" C{half:.1f} {y0:.1f} {half:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
+        elif x0 != x1:
+            path += f" H{x1:.1f}"
     return path

@@ -70,14 +70,15 @@ def ring(colour: str) -> str:
     )
 
 
-def circle(merge: str, colour: str, radius: float = RADIUS) -> str:
-    """Return the sign of a block; `merge` as in `Block`."""
+def circle(merge: str, colour: str, radius: float = RADIUS, dash: str = "") -> str:
+    """Return the sign of a block; `merge` as in `Block`, `dash` is of its edge."""
     pooled = merge.startswith("GP")
     fill = colour if pooled else tint(colour)
     ink = "#ffffff" if pooled else INK
     size = round(radius * {"+": 1.05, "w+": 0.8}.get(merge, 0.69))
     return (
-        f'<circle r="{radius:g}" fill="{fill}" stroke="{colour}" stroke-width="2.5"/>'
+        f'<circle r="{radius:g}" fill="{fill}" stroke="{colour}" '
+        f'stroke-width="2.5"{dash}/>'
         + text(0, size * 0.36, merge, size, ink, bold=True)
     )
 
