@@ -87,6 +87,7 @@ NEUTRAL = {
     "search.enqueue": "[nasfpn]",
     "out": "x",
     "debug": "true",
+    "dry_run": "true",
 }
 SEARCH = ("space", "searcher", "reward", "ledger", "mode", "budget")
 """Groups and sections that say what is scored, not how."""

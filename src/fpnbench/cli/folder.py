@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fpnbench.graph.errors import UserError
 
-FREE = ("out", "mode", "debug", "budget", "ledger", "store", "names")
+FREE = ("out", "mode", "debug", "dry_run", "budget", "ledger", "store", "names")
 """Keys that may differ when a run is continued, and `names`, which we add."""
 
 

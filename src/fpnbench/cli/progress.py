@@ -86,7 +86,7 @@ class SearchProgress:
         elapsed = time.monotonic() - self._began
         rate = (tally.trials - self._recorded) / max(elapsed, 1e-9)
         gained = share - self._share_before
-        left = "?" if gained <= 0 else _clock(elapsed * max(1 - share, 0) / gained)
+        left = "?" if gained <= 0 else clock(elapsed * max(1 - share, 0) / gained)
         speed = f"{rate:.1f}/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.1f} s each"
         return (
             f"trial {tally.trials}, best {best}, {len(tally.keys)} unique / "
@@ -142,7 +142,8 @@ def result_table(summary: dict[str, object]) -> Table:
     return table
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write a duration as 1:05 or 2:01:05."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

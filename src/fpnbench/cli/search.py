@@ -13,7 +13,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from fpnbench.cli import output
+from fpnbench.cli import dry_run, output
 from fpnbench.cli.build import (
     build_evaluator,
     build_ledger,
@@ -45,9 +45,14 @@ from fpnbench.search.trial import Trial
 
 
 def main(cfg: DictConfig) -> int:
-    """Search, write the run folder, print the result; return the exit code."""
-    console, folder = Console(), search_folder(cfg)
-    budget = parse_budget(resolved(cfg)["budget"])
+    """Search, write the run folder, print the result; return the exit code.
+
+    With `dry_run=true` only tell what that would be.
+    """
+    console, budget = Console(), parse_budget(resolved(cfg)["budget"])
+    if cfg.dry_run:
+        return dry_run.tell(cfg, build_task(cfg, console), budget, console)
+    folder = search_folder(cfg)
     with only_process(folder):
         check_configuration(cfg, folder)
         task = build_task(cfg, console)

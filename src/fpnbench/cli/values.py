@@ -70,6 +70,8 @@ def check_values(cfg: DictConfig) -> None:
         if not fits(value, kind) or value < least:
             least_told = f"{NOUNS[kind]} from {least:g} on"
             raise UserError(f"{key}={_told(value)}: it must be {least_told}")
+    if cfg.get("dry_run") and cfg.mode._target_ != "fpnbench.cli.search.main":
+        raise UserError("dry_run=true is for searches: other modes have no budget")
 
 
 def check_types(node: DictConfig) -> None:

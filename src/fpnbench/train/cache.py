@@ -32,12 +32,17 @@ class CachedSet:
         dataset: the set.
         image_px: side of the square input, pixels.
         arrays: by level, (N, views, H, W, C): two views of features, or one of images.
+
+    Attributes:
+        channels: of each level.
+        nbytes: what the arrays take on disk.
     """
 
     def __init__(self, dataset: DetectionSet, image_px: int, arrays: Arrays) -> None:
         self.dataset = dataset
         self.resized = ResizedSet(dataset, image_px)
         self.channels = {level: int(a.shape[-1]) for level, a in arrays.items()}
+        self.nbytes = sum(array.nbytes for array in arrays.values())
         self._arrays = arrays
 
     def __len__(self) -> int:
