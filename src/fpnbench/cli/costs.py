@@ -33,6 +33,7 @@ SET = {
 """Keys of a row, and the key of the configuration that each sets."""
 NEEDED = ("row", "cell", "backbone", "detector", "slots", "params")
 OTHERS = ("cell_args", "note", "paper_gmacs", "paper_gflops", "paper_mparams")
+FILE_WIDTH = 190
 MACS_PER_FLOP = 0.5
 """Of papers that count a multiplication and an addition each."""
 
@@ -45,6 +46,8 @@ def main(cfg: DictConfig) -> int:
     rows = [counter.row(row) for row in _rows(tables)]
     anchors = [_anchors(cfg, row) for row in _rows([mode["anchors"]])]
     console = Console()
+    if not console.is_terminal:  # a file has no width, and 80 columns are too few
+        console = Console(width=max(console.width, FILE_WIDTH))
     console.print(_costs_table(rows))
     console.print(_anchors_table(anchors))
     folder = mode_folder(cfg, "costs")
@@ -99,16 +102,12 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
     def write(part: Path) -> None:
         with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(*rows[:1]), lineterminator="\n")
+            columns: list[str] = list(*rows[:1])
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 
     write_whole(path, write)
-
-
-def difference_pct(ours: float, paper: float | None) -> float | None:
-    """Return how much more we count than the paper prints, in percent."""
-    return None if paper is None else round(100 * (ours / paper - 1), 2)
 
 
 def _rows(tables: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -135,10 +134,14 @@ def _beside_paper(
         "mparams": round(mparams, 6),
         "paper_mparams": paper_mparams,
         "note": row.get("note", ""),
-        "gmacs_diff_pct": difference_pct(gmacs, paper_gmacs),
-        "mparams_diff_pct": difference_pct(mparams, paper_mparams),
+        "gmacs_diff_pct": _difference_pct(gmacs, paper_gmacs),
+        "mparams_diff_pct": _difference_pct(mparams, paper_mparams),
         "params": row["params"],
     }
+
+
+def _difference_pct(ours: float, paper: float | None) -> float | None:
+    return None if paper is None else round(100 * (ours / paper - 1), 2)
 
 
 def _check(row: Mapping[str, Any]) -> None:
@@ -175,14 +178,14 @@ def _anchors(cfg: DictConfig, row: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _costs_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=None)
-    table.add_column("row")
+    table = Table("row", "model", box=None)
     for name in ("px", "GMAC", "paper", "differs", "M params", "paper", "differs"):
         table.add_column(name, justify="right")
     table.add_column("note")
     for row in rows:
         table.add_row(
             row["row"],
+            row["model"],
             str(row["image_px"]),
             f"{row['gmacs']:.4f}",
             _or_none(row["paper_gmacs"], ".5g"),
