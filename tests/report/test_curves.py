@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fpnbench.report import curves
@@ -88,3 +89,26 @@ def test_same_trials_same_bytes(tmp_path):
         for path in paths:
             search_figure(TRIALS, path, "")
         assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_no_legend_lies_on_a_panel_or_a_label(figures):
+    band = Band((0, 1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), 3)
+    names = ("evolution", "local_search", "random", "ppo", "optuna_tpe", "supernet")
+    lines = dict.fromkeys(names, band)
+    search_figure(TRIALS, Path("unused.png"), "title")
+    comparison_figure({"nasfpn": lines, "mnasfpn": lines}, Path("unused.png"), "title")
+    for figure in figures:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        sheet = figure.bbox
+        for axis in figure.axes:
+            box = axis.get_legend().get_window_extent()
+            label = axis.xaxis.label.get_window_extent()
+            for other in figure.axes:
+                assert not box.overlaps(other.get_window_extent())
+            others = [
+                a.get_legend().get_window_extent() for a in figure.axes if a is not axis
+            ]
+            assert not any(box.overlaps(other) for other in (label, *others))
+            assert sheet.x0 <= box.x0 < box.x1 <= sheet.x1
+            assert sheet.y0 <= box.y0 < box.y1 <= sheet.y1

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from itertools import accumulate, cycle
 from math import inf, nan
 from pathlib import Path
-from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import blended_transform_factory
+from matplotlib.transforms import blended_transform_factory, offset_copy
 
 from fpnbench.report.style import (
     AMBER,
@@ -117,7 +116,7 @@ def comparison_figure(
             )
         axis.set_xlabel("trial", fontsize=10)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(axis, "lower right")
+        _legend(axis, columns=2)
     axes[0].set_ylabel("best reward so far (median, quartiles)", fontsize=10)
     save(figure, path)
 
@@ -158,7 +157,7 @@ def _rewards(axis: Axes, trials: Sequence[Trial]) -> None:
         numbers = [t.number for t in trials]
         best = best_so_far([t.reward for t in trials])
         axis.step(numbers, best, where="post", color=AMBER, lw=2.2, label="best so far")
-        _legend(axis, "lower right")
+        _legend(axis, columns=4)
 
 
 def _counts(axis: Axes, trials: Sequence[Trial]) -> None:
@@ -170,8 +169,20 @@ def _counts(axis: Axes, trials: Sequence[Trial]) -> None:
     axis.step(numbers, unique, where="post", color=TEAL, lw=2.2, label="unique")
     axis.fill_between(numbers, unique, step="post", color=TEAL, alpha=0.12, lw=0)
     axis.set_ylim(bottom=0)
-    _legend(axis, "upper left")
+    _legend(axis, columns=2)
 
 
-def _legend(axis: Axes, place: Literal["upper left", "lower right"]) -> None:
-    axis.legend(loc=place, fontsize=9, frameon=True, framealpha=0.9, edgecolor="none")
+def _legend(axis: Axes, columns: int) -> None:
+    """Put the legend below the panel and its labels: inside it would hide points."""
+    below = offset_copy(
+        axis.transAxes, axis.get_figure(root=True), y=-34, units="points"
+    )
+    axis.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=below,
+        borderaxespad=0,
+        ncols=columns,
+        fontsize=9,
+        frameon=False,
+    )
