@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from fpnbench.cli.build import cell_path, load_cell
+from fpnbench.cli.cost import notation
 from fpnbench.cli.draw import cell_name
 from fpnbench.cli.values import check_values
 from fpnbench.detect.pyramid import FeaturePyramid
@@ -39,13 +40,13 @@ class LoadedPyramid(nn.Module):
         finest = min(self.out_channels)
         if min(in_channels) > finest:
             raise UserError(
-                f"in_channels has levels {sorted(in_channels)}: {name} gives "
-                f"P{finest}, which has the size of C{finest}"
+                f"in_channels has levels {sorted(in_channels)}: "
+                f"P{finest} of {name} needs C{finest} for its size"
             )
-        widths = "-".join(str(n) for n in sorted(set(self.out_channels.values())))
+        model = notation(name, genotype.repeats, tuple(self.out_channels.values()))
         ins = " ".join(f"C{level}" for level in genotype.input_levels)
         outs = " ".join(f"P{level}" for level in self.out_channels)
-        self._told = f"{name}, {genotype.repeats} @ {widths}: {ins} -> {outs}"
+        self._told = f"{model}: {ins} -> {outs}"
 
     def __repr__(self) -> str:
         """Tell cell, repeats @ width, and levels; the ops are those of `pyramid`."""
