@@ -14,6 +14,7 @@ from torch import nn
 from fpnbench.detect.targets import Detections
 from fpnbench.graph.errors import UserError
 from fpnbench.train import array_store
+from fpnbench.train.array_store import stored
 from fpnbench.train.cache import cache_features, cache_images
 from fpnbench.train.resize import GREY, ResizedSet, fit, mirror
 
@@ -204,9 +205,9 @@ from pathlib import Path
 import numpy as np
 from fpnbench.train.array_store import stored
 
-def batches():
+def batches(start):
     Path(sys.argv[2]).write_text("started")
-    for row in range(4):
+    for row in range(start, 4):
         time.sleep(float(sys.argv[3]))
         yield {3: np.full((1, 2), row, np.float16)}
 
@@ -241,3 +242,50 @@ def test_kill_leaves_nothing_broken_and_rivals_do_the_work_once(tmp_path):
     results = [json.loads(process.communicate()[0]) for process in (first, second)]
     assert results == [[[0, 1, 2, 3], [0, 1, 2, 3, 4]], [[0, 1, 2, 3], []]]
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("torn", [b"", b"half a row"])
+def test_an_interrupted_fill_goes_on_behind_its_last_whole_batch(tmp_path, torn):
+    asked = []
+
+    def batches(start, stop=10):
+        asked.append(start)
+        for row in range(start, 10, 4):
+            if row >= stop:
+                raise KeyboardInterrupt
+            rows = np.arange(row, min(row + 4, 10), dtype=np.float32)
+            yield {3: rows[:, None], 4: np.repeat(rows, 3).reshape(-1, 3)}
+
+    with pytest.raises(KeyboardInterrupt):
+        stored(tmp_path / "entry", 10, lambda start: batches(start, 8), quiet)
+    assert not (tmp_path / "entry").exists()
+    with (tmp_path / "entry.part" / "P4.npy").open("ab") as file:
+        file.write(torn)  # a kill in the middle of a write
+    told = []
+    arrays = stored(
+        tmp_path / "entry", 10, batches, lambda done, total: told.append(done)
+    )
+    assert (asked, told) == ([0, 8], [8, 10])
+    assert np.array_equal(arrays[3], np.arange(10)[:, None])
+    assert np.array_equal(arrays[4], np.repeat(np.arange(10), 3).reshape(-1, 3))
+
+
+def test_features_of_a_continued_cache_are_the_same(train, tmp_path, monkeypatch):
+    monkeypatch.setattr("fpnbench.train.cache.BATCH", 1)
+    whole = cached(train, tmp_path / "whole")
+
+    class Stopped(TinyBackbone):
+        def forward(self, images):
+            if self.images:
+                raise KeyboardInterrupt
+            return super().forward(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        cached(train, tmp_path / "c", Stopped())
+    backbone = TinyBackbone()
+    again = cached(train, tmp_path / "c", backbone)
+    assert backbone.images == 4  # of three images and their mirror images
+    both = torch.arange(3), torch.tensor([True, False, True])
+    for level in (1, 2):
+        pair = [each.batch(*both)[0][level] for each in (whole, again)]
+        assert torch.equal(*pair)

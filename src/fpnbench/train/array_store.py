@@ -1,11 +1,13 @@
 """Keeps arrays by level in a folder: complete or not there at all.
 
 A folder is filled under another name and renamed when complete, under a lock: a kill
-leaves no half folder, and of two processes the second waits and reads.
+leaves no half folder, and of two processes the second waits and reads. After a kill the
+next one goes on behind the last batch that was written whole.
 """
 
 import contextlib
 import fcntl
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,21 +22,19 @@ from fpnbench.graph.errors import UserError
 IN_MEMORY_BYTES = 2**30  # larger folders are read from disk, batch by batch
 
 Arrays = dict[int, NDArray[np.generic]]
+Batches = Callable[[int], Iterator[Arrays]]
+"""Computes some rows of every level at a time, from the given row on; it is asked to go
+on only where one of its own batches began."""
 Progress = Callable[[int, int], None]
 
 
-def stored(
-    folder: Path,
-    total: int,
-    batches: Callable[[], Iterator[Arrays]],
-    progress: Progress,
-) -> Arrays:
+def stored(folder: Path, total: int, batches: Batches, progress: Progress) -> Arrays:
     """Return the arrays of a folder, computed first if it is not there.
 
     Args:
         folder: its name must determine what is in it.
         total: length of the arrays.
-        batches: computes them, some rows of every level at a time.
+        batches: computes them.
         progress: told (rows done, `total`) while computing.
 
     Returns:
@@ -48,7 +48,7 @@ def stored(
             folder.parent.mkdir(parents=True, exist_ok=True)
             with _lock(folder.with_suffix(".lock")):
                 if not folder.is_dir():
-                    _fill(folder, total, batches(), progress)
+                    _fill(folder, total, batches, progress)
         return _load(folder)
     except OSError as error:
         raise UserError(
@@ -70,19 +70,26 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _fill(
-    folder: Path, total: int, batches: Iterator[Arrays], progress: Progress
-) -> None:
-    """Write all batches, then give the folder its name."""
+def _fill(folder: Path, total: int, batches: Batches, progress: Progress) -> None:
+    """Write all batches, then give the folder its name.
+
+    What an error leaves is removed (the disk may be full), what a kill or an interrupt
+    leaves is gone on with.
+    """
     part = folder.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
-    part.mkdir()
+    mark = part / "rows"  # how many are on the disk whole, at every level
+    if not mark.is_file():
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
     try:
+        done = int(mark.read_text()) if mark.is_file() else 0
         with contextlib.ExitStack() as stack:
-            files: dict[int, IO[bytes]] = {}
-            done = 0
+            files = {
+                level: stack.enter_context(_behind(path, done))
+                for level, path in _paths(part).items()
+            }
             progress(done, total)
-            for arrays in batches:
+            for arrays in batches(done):
                 for level, array in arrays.items():
                     if level not in files:
                         path = part / f"P{level}.npy"
@@ -90,15 +97,27 @@ def _fill(
                         _write_header(files[level], array, total)
                     # No memory map: on a full disk that would kill the process.
                     files[level].write(np.ascontiguousarray(array).tobytes())
+                for file in files.values():
+                    file.flush()
+                    os.fsync(file.fileno())
                 done += len(next(iter(arrays.values())))
+                mark.with_suffix(".new").write_text(str(done))
+                mark.with_suffix(".new").replace(mark)
                 progress(done, total)
-            for file in files.values():
-                file.flush()
-                os.fsync(file.fileno())
         part.rename(folder)
-    except BaseException:
+    except Exception:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def _behind(path: Path, rows: int) -> IO[bytes]:
+    """Open a half-written file behind its first `rows` rows; what follows is cut."""
+    file = path.open("r+b")
+    np.lib.format.read_magic(file)
+    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+    file.seek(file.tell() + rows * math.prod(shape[1:]) * kind.itemsize)
+    file.truncate()
+    return file
 
 
 def _write_header(file: IO[bytes], array: NDArray[np.generic], total: int) -> None:
@@ -111,8 +130,12 @@ def _write_header(file: IO[bytes], array: NDArray[np.generic], total: int) -> No
     np.lib.format.write_array_header_1_0(file, header)
 
 
+def _paths(folder: Path) -> dict[int, Path]:
+    return {int(path.stem[1:]): path for path in sorted(folder.glob("P*.npy"))}
+
+
 def _load(folder: Path) -> Arrays:
-    paths = {int(path.stem[1:]): path for path in sorted(folder.glob("P*.npy"))}
+    paths = _paths(folder)
     if not paths:
         raise ValueError("no arrays in it")
     size = sum(path.stat().st_size for path in paths.values())

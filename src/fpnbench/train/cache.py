@@ -107,8 +107,8 @@ def cache_features(
     """
     key = _key(dataset, image_px, backbone.digest)
 
-    def batches() -> Iterator[Arrays]:
-        for canvases in _canvases(dataset, image_px):
+    def batches(start: int) -> Iterator[Arrays]:
+        for canvases in _canvases(dataset, image_px, start):
             yield _features(backbone, canvases)
 
     place = folder / f"features-{image_px}px-{key}"
@@ -125,8 +125,8 @@ def cache_images(
     """
     key = _key(dataset, image_px, "images")
 
-    def batches() -> Iterator[Arrays]:
-        for canvases in _canvases(dataset, image_px):
+    def batches(start: int) -> Iterator[Arrays]:
+        for canvases in _canvases(dataset, image_px, start):
             yield {0: canvases[:, :1]}
 
     place = folder / f"images-{image_px}px-{key}"
@@ -139,10 +139,16 @@ def _key(dataset: DetectionSet, image_px: int, kind: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _canvases(dataset: DetectionSet, image_px: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield fitted images and their mirror images, (B, 2, image_px, image_px, 3)."""
+def _canvases(
+    dataset: DetectionSet, image_px: int, first: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield fitted images and their mirror images, (B, 2, image_px, image_px, 3).
+
+    From record `first` on, a multiple of `BATCH`: the last bit of a feature depends on
+    what else is in its batch.
+    """
     sizes = ResizedSet(dataset, image_px).sizes
-    for start in range(0, len(sizes), BATCH):
+    for start in range(first, len(sizes), BATCH):
         views = []
         for record, size in zip(
             dataset.records[start : start + BATCH], sizes[start:], strict=False
