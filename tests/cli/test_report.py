@@ -48,7 +48,7 @@ def runs(searched: Path, tmp_path: Path) -> Path:
 def test_report_writes_its_tables_and_figures(cli: Cli, runs: Path, tmp_path: Path):
     done = cli("mode=report", "runs='many/*'", "out=told")
     assert (done.code, done.err) == (0, "")
-    assert "3 runs, 2 skipped" in done.out
+    assert "3 runs; skipped: 2 that are no run folders" in done.out
     folder = tmp_path / "told"
     assert {path.name for path in folder.iterdir()} == {
         *("report.md", "matrix.csv", "matrix.tex", "curves.csv", "counts.csv"),
@@ -81,12 +81,28 @@ def test_runs_can_be_a_list(cli: Cli, runs: Path):
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [("runs='nowhere/*'", "no run folder among 0 paths"), ("runs=null", "is missing")],
+    [
+        ("runs='nowhere/*'", "among 0 paths"),
+        ("runs=5", "among 0 paths"),
+        ("runs=null", "is missing"),
+    ],
 )
 def test_no_runs_is_the_users_mistake(cli: Cli, asked: str, said: str):
     done = cli("mode=report", asked)
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert said in done.err
+
+
+def test_an_unfinished_run_is_called_so(cli: Cli, runs: Path):
+    (runs / "random0" / "summary.json").unlink()
+    done = cli("mode=report", "runs='many/*'")
+    assert done.code == 0
+    assert "1 unfinished run(s), such as many/random0 (the command that" in done.out
+    done = cli("mode=report", "runs=many/random0")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "no finished run (with summary.json, trials.csv) among 1 paths: 1 unf" in (
+        done.err
+    )
 
 
 def test_different_benchmarks_are_refused(cli: Cli, runs: Path):

@@ -133,6 +133,18 @@ def test_another_configuration_in_the_folder_is_refused(
     assert cli(*TOY, "budget.trials=4").code == 0
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "environment.json", "ledger.sqlite"])
+def test_a_damaged_file_of_the_run_is_named(cli: Cli, tmp_path: Path, name: str):
+    assert cli(*TOY, "budget.trials=2").code == 0
+    for text in ("a: [", ""):
+        (tmp_path / "run" / name).write_text(text)
+        if name == "ledger.sqlite" and not text:
+            continue  # an empty file is an empty database
+        done = cli(*TOY, "budget.trials=3")
+        assert (done.code, done.err.count("\n")) == (2, 1)
+        assert name in done.err
+
+
 def test_a_configuration_that_failed_before_the_first_trial_may_be_corrected(
     cli: Cli, tmp_path: Path
 ) -> None:

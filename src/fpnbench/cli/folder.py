@@ -14,6 +14,8 @@ from typing import Any, cast
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from fpnbench.graph.errors import UserError
 
@@ -36,6 +38,23 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     """
     values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     return cast(dict[str, Any], values)
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """Return the resolved configuration that a run folder holds.
+
+    Raises:
+        UserError: `config.yaml` cannot be read.
+    """
+    path = folder / "config.yaml"
+    try:
+        values = OmegaConf.load(path)
+        if not isinstance(values, DictConfig) or not values:
+            raise ValueError("it holds no configuration")
+        return resolved(values)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} cannot be read: {reason}") from error
 
 
 def fixed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,3 +150,15 @@ def write_json(path: Path, value: Any) -> None:
     numbers = re.compile(r"\[[\s\d,.e+-]+\]")
     text = numbers.sub(lambda found: "[" + " ".join(found[0][1:-1].split()) + "]", text)
     write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: it cannot be read, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Literal, cast
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
-from yaml import YAMLError  # type: ignore[import-untyped]
 
 from fpnbench.cli.folder import (
     fixed,
     flat,
     mode_folder,
-    resolved,
+    recorded,
     write_text,
     write_whole,
 )
@@ -33,6 +31,9 @@ from fpnbench.report.matrix import (
     read_run,
 )
 
+RESULTS = ("summary.json", "trials.csv")
+"""What a run leaves behind when it ends, beside its `config.yaml`."""
+
 
 def main(cfg: DictConfig) -> int:
     """Print the space x searcher matrix of `runs=` and write it with its figures."""
@@ -45,35 +46,39 @@ def main(cfg: DictConfig) -> int:
         console.print(note, style="dim")
     folder = mode_folder(cfg, "report")
     write(folder, runs, table)
-    plus = f", {skipped} skipped that are no run folders" if skipped else ""
+    plus = f"; skipped: {skipped}" if skipped else ""
     console.print(f"{len(runs)} runs{plus}; written to {folder}", soft_wrap=True)
     return 0
 
 
-def run_folders(wanted: object) -> tuple[list[Path], int]:
-    """Return the run folders of a list or glob, and how many paths are none.
+def run_folders(wanted: object) -> tuple[list[Path], str]:
+    """Return the finished runs of a list or glob, and in words what else was there.
 
     Raises:
-        UserError: nothing was given, or no run folder is among it.
+        UserError: nothing was given, or no finished run is among it.
     """
-    patterns = [wanted] if isinstance(wanted, str) else wanted
+    patterns = [wanted] if isinstance(wanted, str | int | float) else wanted
     if not patterns:
         raise UserError("runs= is missing: a list or a glob of run folders")
-    paths = sorted(
-        {p for pattern in cast(Iterable[str], patterns) for p in glob(str(pattern))}
-    )
-    files = ("summary.json", "trials.csv", "config.yaml")
-    found = [
-        Path(path)
-        for path in paths
-        if all(Path(path, name).is_file() for name in files)
-    ]
+    texts = map(str, cast(Iterable[object], patterns))
+    paths = [Path(path) for path in sorted({p for text in texts for p in glob(text)})]
+    begun = [path for path in paths if (path / "config.yaml").is_file()]
+    found = [p for p in begun if all((p / name).is_file() for name in RESULTS)]
+    left = [path for path in begun if path not in found]
+    skipped = []
+    if left:
+        skipped.append(
+            f"{len(left)} unfinished run(s), such as {left[0]} (the command that began "
+            "it goes on with it)"
+        )
+    if len(begun) < len(paths):
+        skipped.append(f"{len(paths) - len(begun)} that are no run folders")
     if not found:
         raise UserError(
-            f"runs={wanted}: no run folder among {len(paths)} paths (a run folder "
-            f"holds {', '.join(files)})"
+            f"runs={wanted}: no finished run (with {', '.join(RESULTS)}) among "
+            f"{len(paths)} paths{':' * bool(skipped)} {', '.join(skipped)}".rstrip()
         )
-    return found, len(paths) - len(found)
+    return found, ", ".join(skipped)
 
 
 def configuration(folder: Path) -> dict[str, object]:
@@ -82,13 +87,11 @@ def configuration(folder: Path) -> dict[str, object]:
     Raises:
         UserError: `config.yaml` cannot be read.
     """
-    path = folder / "config.yaml"
-    try:
-        values = fixed(resolved(cast(DictConfig, OmegaConf.load(path))))
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read: {reason}") from error
-    return {key: value for key, value in flat(values).items() if key != "seed"}
+    return {
+        key: value
+        for key, value in flat(fixed(recorded(folder))).items()
+        if key != "seed"
+    }
 
 
 def printed(table: pd.DataFrame) -> Table:

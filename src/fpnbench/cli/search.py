@@ -1,6 +1,5 @@
 """`mode=search`: one search, started or continued, and what it leaves behind."""
 
-import json
 import shlex
 import signal
 import sys
@@ -8,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -29,6 +28,8 @@ from fpnbench.cli.folder import (
     flat,
     names,
     only_process,
+    read_json,
+    recorded,
     resolved,
     search_folder,
     write_json,
@@ -152,11 +153,11 @@ def check_configuration(cfg: DictConfig, folder: Path) -> None:
     """Refuse to continue a run under another configuration.
 
     Raises:
-        UserError: names the keys that differ.
+        UserError: names the keys that differ; or what is recorded cannot be read.
     """
-    if (path := folder / "config.yaml").is_file():
-        recorded = resolved(cast(DictConfig, OmegaConf.load(path)))
-        there = flat(fixed(recorded)) | recorded.get("names", {})
+    if (folder / "config.yaml").is_file():
+        values = recorded(folder)
+        there = flat(fixed(values)) | values.get("names", {})
         check_same_run(there, flat(fixed(resolved(cfg))) | names(), str(folder))
 
 
@@ -165,7 +166,7 @@ def record_start(cfg: DictConfig, folder: Path, console: Console) -> None:
     now = environment()
     path = folder / "environment.json"
     if path.is_file():
-        old, new = flat(json.loads(path.read_text())), flat(now)
+        old, new = flat(read_json(path)), flat(now)
         changed = ", ".join(key for key in new if new[key] != old.get(key))
         if changed:
             console.print(f"note: changed since this run began: {changed}")
