@@ -14,6 +14,8 @@ YAMLS = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 CHOICES = [path for path in YAMLS if len(path.parts) == 2]
 # Hydra's own keys of a node that is instantiated.
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+# Of a searcher's yaml, read by the loop.
+LOOP_KEYS = {"dedup"}
 
 
 def targets(node: Any) -> Iterator[dict[str, Any]]:
@@ -51,7 +53,7 @@ def test_a_choice_composes_and_its_targets_take_its_keys(
             continue  # is called with the whole configuration; its keys are its own
         parameters = inspect.signature(built).parameters.values()
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            unknown = set(node) - HYDRA_KEYS - {p.name for p in parameters}
+            unknown = set(node) - HYDRA_KEYS - LOOP_KEYS - {p.name for p in parameters}
             assert not unknown, f"{node['_target_']} takes no {sorted(unknown)}"
 
 

@@ -20,6 +20,7 @@ COLUMNS = [
     *("number", "choices", "key", "status", "reward"),
     *("ap", "ap50", "ap_s", "ap_m", "ap_l", "loss", "macs", "params", "latency_ms"),
     *("seconds", "images", "gmacs", "repeat_of", "reason", "epochs"),
+    *("evaluator_seed", "cell"),
 ]
 Cli = Callable[..., Any]
 
