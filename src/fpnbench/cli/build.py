@@ -6,7 +6,7 @@ a configuration come out as `UserError`.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -95,8 +95,12 @@ def build_ledger(cfg: DictConfig, task: Task, folder: Path) -> Ledger:
     )
 
 
-def load_cell(cfg: DictConfig) -> Genotype:
+def load_cell(cfg: DictConfig, space_args: Mapping[str, Any] | None = None) -> Genotype:
     """Read the genotype of `cell=NAME|PATH`, with the current repeats and width.
+
+    Args:
+        cfg: the configuration.
+        space_args: values of the cell's space that shall differ from the file's.
 
     Raises:
         UserError: no such cell, or the file holds none.
@@ -104,7 +108,7 @@ def load_cell(cfg: DictConfig) -> Genotype:
     path = cell_path(cfg.cell)
     name, arguments, choices = _read_cell(path)
     try:
-        space = _cell_space(cfg, name, arguments)
+        space = _cell_space(cfg, name, {**arguments, **(space_args or {})})
         return space.decode(check_choices(space.decisions, choices))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
