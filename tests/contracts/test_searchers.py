@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from fpnbench.cli.build import build_searcher
 from fpnbench.graph.decision import Choices, Decision, cardinality, check_choices
 from fpnbench.graph.genotype import Genotype
 from fpnbench.search.searcher import Searcher, uniform_choices
@@ -71,7 +71,7 @@ def make(request: pytest.FixtureRequest) -> Callable[..., Searcher]:
     node = OmegaConf.load(request.param)
 
     def started(space: str = "ordinary", seed: int = 0) -> Searcher:
-        searcher: Searcher = instantiate(node, _convert_="all")
+        searcher = build_searcher(OmegaConf.create({"searcher": node}))
         searcher.start(StubSpace(SPACES[space]), seed, None)
         return searcher
 
