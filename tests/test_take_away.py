@@ -88,7 +88,7 @@ def test_a_run_s_best_is_told_by_its_folder(tmp_path: Path) -> None:
 def test_digits_are_levels_and_other_maps_are_left_out() -> None:
     module = load_pyramid("nasfpn", {"3": 8, "4": 16, "5": 32}, 8, 1).eval()
     feats = maps(CHANNELS, 16, 16)
-    by_number = module(feats | {2: torch.randn(2, 4, 31, 31)})
+    by_number = module(feats | {2: torch.randn(2, 4, 40, 40)})
     by_digit = module({str(level): x for level, x in feats.items()})
     assert list(by_number) == list(by_digit) == [3, 4, 5, 6, 7]
     for level in by_number:
@@ -114,9 +114,11 @@ def test_it_is_the_pyramid_that_runs_train(make_cell) -> None:
         ({"in_channels": {"C3": 8}}, "'C3' is no level"),
         ({"in_channels": {4: 8, 5: 8}}, r"\[3, 4, 5\].*\[4, 5\]"),
         ({"path_or_name": "simo", "in_channels": {5: 8}}, r"\[5\].*C3"),
-        ({"width": 0}, "width=0"),
-        ({"width": "wide"}, "width=wide"),
-        ({"repeats": 0}, "repeats=0"),
+        ({"width": 0}, "^width=0"),
+        ({"width": "wide"}, "^width=wide"),
+        ({"width": 8.5}, "^width=8.5"),
+        ({"repeats": 0}, "^repeats=0"),
+        ({"repeats": True}, "^repeats=true"),
     ],
 )
 def test_what_cannot_be_loaded_is_told_in_one_line(
