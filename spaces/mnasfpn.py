@@ -7,7 +7,7 @@ D, sums only, `conf/space/connsearch.yaml`) and No-Expand (F = C, `no_expand.yam
 """
 
 from collections.abc import Iterator, Sequence
-from math import comb, prod
+from math import comb
 
 from fpnbench.graph.builder import (
     Builder,
@@ -19,7 +19,7 @@ from fpnbench.graph.builder import (
     read_order,
     read_pair,
 )
-from fpnbench.graph.decision import Choices, Decision, check_choices
+from fpnbench.graph.decision import Choices, Decision, cardinality, check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.multiplicity import (
@@ -113,15 +113,7 @@ class MnasFPN:
         self._repeats = repeats
         self._sdo = sdo
         self.decisions = self._decide()
-        # In how many ways a block that nothing uses can be chosen, by its position.
-        self._unused = [
-            prod(
-                len(decision.options)
-                for decision in self.decisions
-                if decision.name.startswith(f"block{position}.")
-            )
-            for position in range(intermediates)
-        ]
+        self._unused = [self._options(f"block{i}.") for i in range(intermediates)]
 
     def decode(self, choices: Choices) -> Genotype:
         """Build the network of a choice vector."""
@@ -169,6 +161,11 @@ class MnasFPN:
             decisions.append(Decision(f"{block}.kernel", self._kernels))
             names.append(block)
         return (*decisions, *order_decisions(self._levels))
+
+    def _options(self, prefix: str) -> int:
+        """Count the choices of the decisions whose names begin so."""
+        named = [d for d in self.decisions if d.name.startswith(prefix)]
+        return cardinality(named)
 
     def _read(self, choices: Choices) -> tuple[int, list[Cell]]:
         """Read C and the blocks; their `detail` is (F, kernel)."""
