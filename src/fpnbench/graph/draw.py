@@ -28,6 +28,7 @@ from fpnbench.graph.signs import (
     ring,
     small,
     square,
+    stem_line,
     text,
 )
 
@@ -78,21 +79,10 @@ def summary(graph: BlockGraph, genotype: Genotype) -> str:
 def _stem_lines(places: Places) -> Iterator[str]:
     """Draw how C6 and C7 are made, in the column of inputs."""
     for link in places.stem:
-        source, target = link.source[1], link.target[1]
-        start, end = places.grid.rows[source], places.grid.rows[target]
-        if places.aside(link):
-            path = f"M-19 {start:.1f} C-42 {start:.1f} -42 {end:.1f} -27 {end:.1f}"
-            tip = f"M-19 {end:.1f} l-{HEAD + 1:g} -4.5 v9 z"
-        else:
-            up = 1 if start > end else -1
-            start, end = start - up * RADIUS, end + up * RADIUS
-            path = f"M0 {start:.1f} V{end + up * HEAD:.1f}"
-            tip = f"M0 {end:.1f} l-4.5 {up * (HEAD + 1):g} h9 z"
-        yield (
-            f'<path class="stem" data-from="C{source}" data-to="C{target}" d="{path}" '
-            f'fill="none" stroke="{MUTED}" stroke-width="2" stroke-dasharray="4 3"/>'
-            f'<path d="{tip}" fill="{MUTED}"/>'
-        )
+        levels = link.source[1], link.target[1]
+        ends = [(0.0, places.grid.rows[level], RADIUS) for level in levels]
+        names = f"C{levels[0]}", f"C{levels[1]}"
+        yield stem_line(names, ends, RADIUS, aside=places.aside(link))
 
 
 def _lines(graph: BlockGraph, places: Places, routes: Sequence[Route]) -> Iterator[str]:

@@ -28,7 +28,7 @@ from fpnbench.graph.op_signs import RING, border, legend, operation
 from fpnbench.graph.ops import GlobalPool, Input, Residual
 from fpnbench.graph.routes import Line, Point, Route, curve, lay
 from fpnbench.graph.sheet import sheet
-from fpnbench.graph.signs import HEAD, MUTED, colour_of, gate, head, text
+from fpnbench.graph.signs import HEAD, MUTED, colour_of, gate, head, stem_line, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +150,15 @@ def _wires(scene: _Scene) -> Iterator[str]:
     """Draw the edges inside a block, and those between blocks of the stem."""
     for index, node in enumerate(scene.genotype.nodes):
         for source in dict.fromkeys(node.inputs):
-            edge = (source, index)
-            if scene.inside(edge):
+            if scene.inside(edge := (source, index)):
                 op = scene.ops[source]
                 corners = [(op.x + op.half, op.y), *_arrival(scene, edge)]
                 yield _path(scene, edge, f"n{index}", corners)
-            elif scene.homes[index].key[0] == STEM:
-                yield _stem(scene, edge)
+    for link in scene.places.stem:
+        source, index = link.edge or (-1, -1)
+        ends = [(op.x, op.y, op.half) for op in (scene.ops[source], scene.ops[index])]
+        aside = scene.places.aside(link)
+        yield stem_line((f"n{source}", f"n{index}"), ends, HEIGHT, aside=aside)
 
 
 def _line(scene: _Scene, route: Route) -> str:
@@ -206,33 +208,6 @@ def _path(scene: _Scene, edge: Edge, target: str, corners: Line) -> str:
         f'<path class="edge" data-from="n{edge[0]}" data-to="{target}" '
         f'd="{curve(corners)}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>'
     ) + end
-
-
-def _stem(scene: _Scene, edge: Edge) -> str:
-    """Draw how C6 is made of C5: upwards, or past others on the left."""
-    a, b = scene.ops[edge[0]], scene.ops[edge[1]]
-    up = 1 if a.y > b.y else -1
-    if abs(scene.homes[edge[0]].level - scene.homes[edge[1]].level) == 1:
-        start, end = a.y - up * HEIGHT, b.y + up * HEIGHT
-        half = (start + end) / 2
-        path = (
-            f"M{a.x:.1f} {start:.1f} C{a.x:.1f} {half:.1f} {b.x:.1f} {half:.1f} "
-            f"{b.x:.1f} {end + up * HEAD:.1f}"
-        )
-        tip = f"M{b.x:.1f} {end:.1f} l-4.5 {up * (HEAD + 1):g} h9 z"
-    else:
-        x0, x1 = a.x - a.half, b.x - b.half
-        x = scene.places.grid.left(0) - 23
-        path = (
-            f"M{x0:.1f} {a.y:.1f} C{x:.1f} {a.y:.1f} {x:.1f} {b.y:.1f} "
-            f"{x1 - HEAD:.1f} {b.y:.1f}"
-        )
-        tip = f"M{x1:.1f} {b.y:.1f} l-{HEAD + 1:g} -4.5 v9 z"
-    return (
-        f'<path class="stem" data-from="n{edge[0]}" data-to="n{edge[1]}" d="{path}" '
-        f'fill="none" stroke="{MUTED}" stroke-width="1.8" stroke-dasharray="4 3"/>'
-        f'<path d="{tip}" fill="{MUTED}"/>'
-    )
 
 
 def _sign(index: int, op: PlacedOp, home: Spot) -> str:

@@ -3,7 +3,7 @@
 Everything is SVG text around the point (0, 0).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from fpnbench.graph.layout import RADIUS
@@ -97,6 +97,41 @@ def gate(level: int, *, last: bool) -> str:
 def head(x: float, y: float, colour: str) -> str:
     """Return the head of an arrow to the right with its tip at (x, y)."""
     return f'<path d="M{x:.1f} {y:.1f} l-{HEAD + 1:g} -4.5 v9 z" fill="{colour}"/>'
+
+
+def stem_line(
+    names: tuple[str, str],
+    ends: Sequence[tuple[float, float, float]],
+    tall: float,
+    *,
+    aside: bool,
+) -> str:
+    """Return the line from an input to another that is made of it.
+
+    Args:
+        names: of both.
+        ends: x, y and half the width of both, px.
+        tall: half the height of both, px.
+        aside: whether it passes others: then it runs on their left, else upright.
+    """
+    (x0, y0, half0), (x1, y1, half1) = ends
+    if aside:
+        x0, x1 = x0 - half0, x1 - half1
+        bend = min(x0, x1) - 23
+        points = (x0, y0, bend, y0, bend, y1, x1 - HEAD, y1)
+        tip = f"M{x1:.1f} {y1:.1f} l-{HEAD + 1:g} -4.5 v9 z"
+    else:
+        up = 1 if y0 > y1 else -1
+        y0, y1 = y0 - up * tall, y1 + up * tall
+        half = (y0 + y1) / 2
+        points = (x0, y0, x0, half, x1, half, x1, y1 + up * HEAD)
+        tip = f"M{x1:.1f} {y1:.1f} l-4.5 {up * (HEAD + 1):g} h9 z"
+    path = "M{:.1f} {:.1f} C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}".format(*points)
+    return (
+        f'<path class="stem" data-from="{names[0]}" data-to="{names[1]}" d="{path}" '
+        f'fill="none" stroke="{MUTED}" stroke-width="2" stroke-dasharray="4 3"/>'
+        f'<path d="{tip}" fill="{MUTED}"/>'
+    )
 
 
 def entry(sign: str, label: str) -> tuple[str, float]:
