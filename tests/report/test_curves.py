@@ -93,7 +93,8 @@ def test_same_trials_same_bytes(tmp_path):
 
 def test_no_legend_lies_on_a_panel_or_a_label(figures):
     band = Band((0, 1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), 3)
-    names = ("evolution", "local_search", "random", "ppo", "optuna_tpe", "supernet")
+    long = "random, searcher.dedup=replay, repeats=2, image_px=256, budget.trials=50"
+    names = ("evolution", "local_search", "ppo", "optuna_tpe", "supernet", long)
     lines = dict.fromkeys(names, band)
     search_figure(TRIALS, Path("unused.png"), "title")
     comparison_figure({"nasfpn": lines, "mnasfpn": lines}, Path("unused.png"), "title")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate, cycle
 from math import inf, nan
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -87,7 +88,12 @@ def comparison_figure(
         path: a .png or .pdf to write.
         title: stands above the panels.
     """
-    figure, axes = panels(len(bands), (4.2, 3.6), title)
+    labels = {
+        space: {name: fill(f"{name} (n={band.runs})", 44) for name, band in row.items()}
+        for space, row in bands.items()
+    }
+    rows = max("\n".join(row.values()).count("\n") + 1 for row in labels.values())
+    figure, axes = panels(len(bands), (4.2, 3.4 + 0.19 * rows), title)
     searchers = sorted({name for lines in bands.values() for name in lines})
     looks = dict(zip(searchers, cycle(zip(SERIES, DASHES, strict=True)), strict=False))
     for axis, (space, lines) in zip(axes, bands.items(), strict=True):
@@ -104,7 +110,6 @@ def comparison_figure(
                     alpha=0.16,
                     linewidth=0,
                 )
-            label = f"{searcher} (n={band.runs})"
             axis.step(
                 band.trials,
                 band.median,
@@ -112,11 +117,11 @@ def comparison_figure(
                 color=colour,
                 lw=2,
                 ls=dashes,
-                label=label,
+                label=labels[space][searcher],
             )
         axis.set_xlabel("trial", fontsize=10)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(axis, columns=2)
+        _legend(axis, columns=1)
     axes[0].set_ylabel("best reward so far (median, quartiles)", fontsize=10)
     save(figure, path)
 
