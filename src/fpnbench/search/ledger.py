@@ -70,7 +70,7 @@ class Ledger:
                 self._study.set_user_attr(SPACE, _plain(self._decisions))
                 self._study.set_user_attr(BENCHMARK, benchmark)
         except (SQLAlchemyError, StorageInternalError) as error:
-            raise self._unusable(error) from error
+            raise _unusable(self._url, error) from error
         recorded = sorted(map(_thaw, frozen), key=lambda trial: trial.number)
         self._trials: list[Trial] = recorded
         self._of: dict[tuple[str, int], list[Trial]] = {}
@@ -86,7 +86,7 @@ class Ledger:
         try:
             self._study.add_trial(_freeze(trial, self._decisions))
         except (SQLAlchemyError, StorageInternalError) as error:
-            raise self._unusable(error) from error
+            raise _unusable(self._url, error) from error
         self._trials.append(trial)
         self._of.setdefault((trial.key, trial.epochs), []).append(trial)
 
@@ -119,11 +119,41 @@ class Ledger:
                 f"evaluator is {benchmark}: data, detector or recipe changed"
             )
 
-    def _unusable(self, error: Exception) -> UserError:
-        # Optuna wraps SQLAlchemy's error, which wraps the driver's: the one to read
-        wrapped = error if isinstance(error, SQLAlchemyError) else error.__cause__
-        cause = getattr(wrapped, "orig", None) or wrapped or error
-        return UserError(f"the ledger {self._url} cannot be used: {cause}")
+
+def recorded_trials(url: str | None, study: str, folder: Path) -> tuple[Trial, ...]:
+    """Read the trials of a run, in order of asking; the ledger is not written.
+
+    Args:
+        url: as `Ledger` takes it, likewise `study`.
+        study: name of the study.
+        folder: the run folder.
+
+    Raises:
+        UserError: there is no such ledger, or it cannot be read.
+    """
+    if url is None:
+        raise UserError(f"the ledger of {folder} was kept in memory and is gone")
+    place = url.format(folder=folder)
+    file = place.removeprefix("sqlite:///")
+    if file != place and not Path(file).is_file():
+        raise UserError(f"the ledger {place} cannot be used: there is no such file")
+    try:
+        storage = RDBStorage(place)
+        frozen = optuna.load_study(study_name=study, storage=storage).get_trials()
+        storage.remove_session()
+        storage.engine.dispose()
+    except KeyError as error:
+        raise UserError(f"the ledger {place} has no study {study}") from error
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise _unusable(place, error) from error
+    return tuple(sorted(map(_thaw, frozen), key=lambda trial: trial.number))
+
+
+def _unusable(url: str, error: Exception) -> UserError:
+    # Optuna wraps SQLAlchemy's error, which wraps the driver's: the one to read
+    wrapped = error if isinstance(error, SQLAlchemyError) else error.__cause__
+    cause = getattr(wrapped, "orig", None) or wrapped or error
+    return UserError(f"the ledger {url} cannot be used: {cause}")
 
 
 def _plain(decisions: Sequence[Decision]) -> list[list[Any]]:
