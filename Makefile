@@ -5,6 +5,8 @@ VENV ?= .venv
 PYTHON ?= python3
 # TORCH=given keeps the torch and torchvision that $(VENV) already has.
 TORCH ?= pinned
+# Where `make dashboard` listens, on this machine alone.
+PORT ?= 8080
 
 BIN := $(VENV)/bin
 PINS := constraints.txt
@@ -17,7 +19,7 @@ INSTALL = PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run test setup check slow lint help
+.PHONY: run test setup check slow lint dashboard help
 
 run: $(VENV)/.run-ready ## install what a run needs, search MnasFPN with PPO (4 minutes)
 	$(BIN)/python run.py space=mnasfpn searcher=ppo
@@ -38,9 +40,15 @@ lint:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+dashboard: $(VENV)/.run-ready ## optuna-dashboard on the ledger of a run: DIR=runs/...
+	@test -f '$(DIR)/ledger.sqlite' || { echo "make dashboard DIR=FOLDER: there is no" \
+		"ledger.sqlite in the folder '$(DIR)'" >&2; exit 2; }
+	@test -x $(BIN)/optuna-dashboard || $(INSTALL) --editable '.[dashboard]'
+	$(BIN)/optuna-dashboard --port $(PORT) 'sqlite:///$(DIR)/ledger.sqlite'
+
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
-	@echo 'settings     VENV=$(VENV) PYTHON=$(PYTHON) TORCH=$(TORCH) (TORCH=given: see README)'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo 'settings       VENV=$(VENV) PYTHON=$(PYTHON) TORCH=$(TORCH) (TORCH=given: see README)'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; \
@@ -63,5 +71,5 @@ endif
 
 $(VENV)/.test-ready: $(VENV)/.run-ready
 	@echo 'Installing what the tests need into $(VENV)'
-	@$(INSTALL) --editable '.[dev,nni]'
+	@$(INSTALL) --editable '.[dev,nni,dashboard]'
 	@touch $@

@@ -30,7 +30,7 @@ def needed(name: str, extras: frozenset[str], seen: dict[str, frozenset[str]]) -
 def test_everything_that_is_installed_is_pinned_exactly() -> None:
     pytest.importorskip("nni")
     seen: dict[str, frozenset[str]] = {}
-    needed("fpnbench", frozenset({"dev", "nni"}), seen)
+    needed("fpnbench", frozenset({"dev", "nni", "dashboard"}), seen)
     pins = re.findall(r"^([\w-]+)==", (ROOT / "constraints.txt").read_text(), re.M)
     assert len(seen) > 60
     assert not set(seen) - {"fpnbench"} - set(pins)
@@ -48,5 +48,5 @@ def test_make_help_lists_every_target_of_the_readme() -> None:
     ).stdout
     listed = set(re.findall(r"^make (\w+)", lines, re.M))
     told = set(re.findall(r"\bmake ([a-z]+)\b", (ROOT / "README.md").read_text()))
-    assert listed == {"run", "test", "setup", "check", "slow", "help"}
+    assert listed == {*("run", "test", "setup", "check", "slow", "dashboard", "help")}
     assert told & listed >= {"run", "test", "setup"}
