@@ -1,11 +1,14 @@
 """`mode=report` and `mode=draw` on runs of the toy evaluator."""
 
 import csv
+import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -52,7 +55,8 @@ def test_report_writes_its_tables_and_figures(cli: Cli, runs: Path, tmp_path: Pa
     folder = tmp_path / "told"
     assert {path.name for path in folder.iterdir()} == {
         *("report.md", "matrix.csv", "matrix.tex", "curves.csv", "counts.csv"),
-        *("curves.png", "curves.pdf"),
+        *("curves.png", "curves.pdf", "frontier.csv", "frontier.png", "frontier.pdf"),
+        "hypervolume.csv",
     }
     cells = table(folder / "matrix.csv")
     assert [(row["space"], row["searcher"], row["seeds"]) for row in cells] == [
@@ -64,13 +68,108 @@ def test_report_writes_its_tables_and_figures(cli: Cli, runs: Path, tmp_path: Pa
         for name in ("random0", "random1")
     ]
     assert float(cells[1]["reward_mean"]) == pytest.approx(sum(best) / 2)
-    assert f"{max(best):.4f}" in done.out
-    assert len(table(folder / "counts.csv")) == 3
-    assert len(table(folder / "curves.csv")) == 2 * 4
-    for name in ("matrix.csv", "matrix.tex", "report.md"):
+    assert f"{sum(best) / 2:.4f} ±" in done.out
+    assert done.out.count("No run has finalists") == 1
+    assert {row["ap_mean"] + row["optimism"] for row in cells} == {""}
+    assert [row["dedup"] for row in cells] == ["replay"] * 2
+    # What random search drew, told in the row of evolution, too.
+    rewards = [
+        float(row["reward"])
+        for name in ("random0", "random1")
+        for row in table(runs / name / "trials.csv")
+    ]
+    for row in cells:
+        assert float(row["sampling_mean"]) == pytest.approx(fmean(rewards))
+        assert float(row["sampling_sd"]) == pytest.approx(stdev(rewards))
+        assert float(row["search_mean"]) == pytest.approx(sum(best) / 2)
+    counted = table(folder / "counts.csv")
+    assert [row["trials"] for row in counted] == ["4"] * 3
+    # Every network cost something else, and every run had one to begin with.
+    axes = Counter(row["axis"] for row in table(folder / "curves.csv"))
+    assert axes["evaluations"] == axes["images"] == 2 * 4
+    assert axes["gmacs"] == axes["seconds"] > 2 * 4
+    reference = max(
+        float(row["macs"])
+        for name in ("random0", "random1", "evolution0")
+        for row in table(runs / name / "trials.csv")
+    )
+    for row in table(folder / "hypervolume.csv"):
+        assert float(row["reference"]) == reference
+        assert 0 < float(row["hypervolume_mean"]) < 1
+    for path in folder.glob("*.csv"):
+        rows = table(path)
+        assert {"space", "searcher"} <= set(rows[0])
+        assert {row["note"] for row in rows} == {"DEMO"}
+    for name in ("matrix.tex", "report.md"):
         assert "DEMO" in (folder / name).read_text()
-    for name in ("counts.csv", "curves.csv"):
-        assert {"space", "searcher"} <= set(table(folder / name)[0])
+    told = (folder / "report.md").read_text()
+    assert "This table alone does not compare spaces" in told
+    assert "| nasfpn | random | 8 | 8 | 0 | 0 | 0 | 2 |" in told
+
+
+def judge(run: Path, aps: list[float]) -> None:
+    """Write what mode=finalists would: toy networks cannot be trained."""
+    trials = sorted(table(run / "trials.csv"), key=lambda row: -float(row["reward"]))
+    rows = [
+        {
+            **{"run": str(run), "rank": rank, "key": row["key"], "ap": ap, "seeds": 3},
+            **{"ap_low": ap - 0.01, "ap_high": ap + 0.01, "benchmark": "toy-val"},
+            "optimism": float(row["reward"]) - ap,
+        }
+        for rank, (row, ap) in enumerate(zip(trials, aps, strict=False), 1)
+    ]
+    with (run / "finalists.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_finalists_are_the_result_where_they_are_there(
+    cli: Cli, runs: Path, tmp_path: Path
+):
+    judge(runs / "random0", [0.3, 0.4])
+    judge(runs / "random1", [0.2, 0.1])
+    refused = cli("mode=report", "runs='many/*'", "finalists=required")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "1 of 3 runs have none: many/evolution0; mode=fin" in refused.err
+    assert not (tmp_path / "runs" / "report").exists()
+
+    done = cli("mode=report", "runs='many/*'", "out=told")
+    assert done.code == 0
+    assert "runs with finalists: 1 have none" in done.out
+    evolution, random = table(tmp_path / "told" / "matrix.csv")
+    assert evolution["ap_mean"] == ""
+    assert float(random["ap_mean"]) == pytest.approx(0.3)
+    assert float(random["ap_all"]) == pytest.approx(0.25)
+    assert "DEMO: AP of finalists" in (tmp_path / "told" / "matrix.tex").read_text()
+    judge(runs / "evolution0", [0.5])
+    every = cli("mode=report", "runs='many/*'", "finalists=required", "baseline=null")
+    assert every.code == 0
+
+    (runs / "random0" / "finalists.csv").write_text("")
+    broken = cli("mode=report", "runs='many/*'")
+    assert (broken.code, broken.err.count("\n")) == (2, 1)
+    assert "random0/finalists.csv cannot be read" in broken.err
+
+
+def test_a_misspelt_value_is_the_users_mistake_and_a_baseline_may_be_absent(
+    cli: Cli, runs: Path
+):
+    done = cli("mode=report", "runs='many/*'", "finalists=maybe")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "finalists=maybe is not one of if_there, required" in done.err
+    done = cli("mode=report", "runs='many/*'", "baseline=randm")
+    assert done.code == 0
+    assert "Without runs of searcher randm to compare with: nasfpn evo" in done.out
+
+
+def test_other_versions_are_said_once(cli: Cli, runs: Path):
+    path = runs / "random1" / "environment.json"
+    told = json.loads(path.read_text())
+    told["packages"]["numpy"] = "1.0"
+    path.write_text(json.dumps(told))
+    done = cli("mode=report", "runs='many/*'")
+    assert done.out.count("Computed with different numpy 1.0 |") == 1
 
 
 def test_runs_can_be_a_list(cli: Cli, runs: Path):

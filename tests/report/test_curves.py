@@ -1,4 +1,4 @@
-"""Figures of searches: what stands in their panels, on cases counted by hand."""
+"""The figure of one search: what stands in it, on cases counted by hand."""
 
 from math import isnan
 from pathlib import Path
@@ -9,13 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fpnbench.report import curves
-from fpnbench.report.curves import (
-    Band,
-    best_so_far,
-    comparison_figure,
-    search_figure,
-    unique_so_far,
-)
+from fpnbench.report.curves import incumbents, search_figure, unique_so_far
 from fpnbench.search.trial import Trial
 
 TRIALS = [
@@ -35,10 +29,19 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return kept
 
 
-def test_best_so_far_passes_over_failures():
-    best = best_so_far([None, 0.2, 0.5, None, 0.3])
-    assert isnan(best[0])
-    assert best[1:] == [0.2, 0.5, 0.5, 0.5]
+def test_incumbents_pass_over_failures_and_what_is_no_network_of_the_search():
+    (key, first), *rest = incumbents(
+        ["a", "b", "c", "a", "", "d"], [None, 0.2, 0.5, None, 0.9, 0.5]
+    )
+    assert key == ""
+    assert isnan(first)
+    # Of equal rewards the earlier network.
+    assert rest == [("b", 0.2), *[("c", 0.5)] * 4]
+
+
+def test_an_incumbent_that_was_trained_again_can_fall():
+    found = incumbents(["a", "b", "a", "a", "b"], [0.5, 0.4, 0.3, 0.45, 0.4])
+    assert found == [("a", 0.5), ("a", 0.5), ("b", 0.4), ("a", 0.45), ("a", 0.45)]
 
 
 def test_unique_so_far_counts_a_network_once_and_an_empty_key_never():
@@ -60,22 +63,6 @@ def test_panels_of_a_search(figures):
     assert heights == {"requested": [1, 2, 3, 4, 5], "unique": [1, 2, 3, 3, 4]}
 
 
-def test_comparison_has_a_panel_a_space_and_one_look_a_searcher(figures):
-    band = Band((0, 1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), 3)
-    few = Band(band.trials, band.low, band.median, band.high, 2)
-    lines = {"nasfpn": {"ppo": band, "random": band}, "mnasfpn": {"random": few}}
-    comparison_figure(lines, Path("unused.png"), "")
-    first, second = figures[0].axes
-    assert [first.get_title(), second.get_title()] == ["nasfpn", "mnasfpn"]
-    colours = {line.get_label(): line.get_color() for line in first.get_lines()}
-    assert set(colours) == {"ppo (n=3)", "random (n=3)"}
-    assert len(first.collections) == 2
-    assert not second.collections  # quartiles of two runs are none
-    (line,) = second.get_lines()
-    assert line.get_color() == colours["random (n=3)"] != colours["ppo (n=3)"]
-    assert list(line.get_ydata()) == [0.2, 0.3]
-
-
 @pytest.mark.parametrize("trials", [TRIALS, TRIALS[:1], []])
 def test_files_are_written_whatever_happened(tmp_path, trials):
     for name, magic in (("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")):
@@ -92,12 +79,7 @@ def test_same_trials_same_bytes(tmp_path):
 
 
 def test_no_legend_lies_on_a_panel_or_a_label(figures):
-    band = Band((0, 1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.4), 3)
-    long = "random, searcher.dedup=replay, repeats=2, image_px=256, budget.trials=50"
-    names = ("evolution", "local_search", "ppo", "optuna_tpe", "supernet", long)
-    lines = dict.fromkeys(names, band)
     search_figure(TRIALS, Path("unused.png"), "title")
-    comparison_figure({"nasfpn": lines, "mnasfpn": lines}, Path("unused.png"), "title")
     for figure in figures:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()

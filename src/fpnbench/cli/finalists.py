@@ -27,7 +27,7 @@ from fpnbench.graph.canonical import canonical, digest
 from fpnbench.graph.decision import Choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
-from fpnbench.report.matrix import Run, check_comparable, read_run
+from fpnbench.report.runs import Run, check_comparable, ranked, read_run
 from fpnbench.report.statistics import percentiles
 from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.records import Records, WeightedAP, resampled
@@ -98,9 +98,7 @@ def finalists(run: Run, top: int) -> list[Finalist]:
     Raises:
         UserError: the run has fewer.
     """
-    rows = run.trials.dropna(subset=["reward", "choices"])
-    latest = {row.key: row for row in rows.itertuples()}
-    best = sorted(latest.values(), key=lambda row: -row.reward)
+    best = list(ranked(run.trials).itertuples())
     if len(best) < top:
         raise UserError(
             f"top={top}: {run.folder} has only {len(best)} networks with a reward"

@@ -1,9 +1,10 @@
 """`mode=report`: tables and figures of many runs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from glob import glob
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -20,15 +21,17 @@ from fpnbench.cli.folder import (
 )
 from fpnbench.graph.errors import UserError
 from fpnbench.report import tables
-from fpnbench.report.curves import comparison_figure
-from fpnbench.report.matrix import (
+from fpnbench.report.anytime import curves
+from fpnbench.report.comparison import curves_figure, frontier_figure
+from fpnbench.report.frontier import points, volumes
+from fpnbench.report.matrix import matrix
+from fpnbench.report.runs import (
     Run,
-    bands,
     check_comparable,
     counts,
-    curves,
-    matrix,
+    differences,
     read_run,
+    with_finalists,
 )
 
 RESULTS = ("summary.json", "trials.csv")
@@ -38,17 +41,35 @@ RESULTS = ("summary.json", "trials.csv")
 def main(cfg: DictConfig) -> int:
     """Print the space x searcher matrix of `runs=` and write it with its figures."""
     found, skipped = run_folders(cfg.runs)
-    runs = [read_run(folder, configuration(folder)) for folder in found]
+    runs = [with_finalists(read_run(path, configuration(path))) for path in found]
+    check_finalists(runs, cfg.finalists)
     check_comparable(runs)
-    table, console = matrix(runs), Console()
+    table, console = matrix(runs, cfg.baseline), Console()
+    notes = [*tables.notes(table), *environments(runs)]
     console.print(printed(table))
-    for note in tables.notes(table):
-        console.print(note, style="dim")
+    for note in notes:
+        console.print(note, style="dim", highlight=False)
     folder = mode_folder(cfg, "report")
-    write(folder, runs, table)
+    write(folder, runs, table, notes)
     plus = f"; skipped: {skipped}" if skipped else ""
     console.print(f"{len(runs)} runs{plus}; written to {folder}", soft_wrap=True)
     return 0
+
+
+def check_finalists(runs: list[Run], wanted: object) -> None:
+    """Refuse runs without finalists where they are required.
+
+    Raises:
+        UserError: `finalists=` is not what it may be, or names what lacks them.
+    """
+    if wanted not in ("if_there", "required"):
+        raise UserError(f"finalists={wanted} is not one of if_there, required")
+    lacking = [str(run.folder) for run in runs if run.finalists is None]
+    if wanted == "required" and lacking:
+        raise UserError(
+            f"finalists=required, but {len(lacking)} of {len(runs)} runs have none: "
+            f"{', '.join(lacking)}; mode=finalists makes them"
+        )
 
 
 def run_folders(wanted: object) -> tuple[list[Path], str]:
@@ -94,41 +115,61 @@ def configuration(folder: Path) -> dict[str, object]:
     }
 
 
+def environments(runs: list[Run]) -> list[str]:
+    """Say what the runs were not all computed with, if anything."""
+    differ = "; ".join(differences(runs))
+    return [f"Computed with different {differ}: APs may differ by it."] * bool(differ)
+
+
 def printed(table: pd.DataFrame) -> Table:
     """Return the matrix for the terminal."""
-    shown = Table(
-        title=tables.title(table),
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for place, name in enumerate(tables.HEADER):
-        # Where the terminal is narrow, the settings behind a searcher's name wrap.
-        justify: Literal["left", "right"] = "left" if place < 2 else "right"
-        shown.add_column(name, justify=justify, no_wrap=place != 1)
-    for row in tables.rows(table):
+    header, *rows = tables.matrix_cells(table, tables.BRIEF)
+    shown = Table(title=tables.title(table), title_justify="left", box=None)
+    for place, name in enumerate(header):
+        shown.add_column(name, justify="left" if place < 2 else "right")
+    for row in rows:
         shown.add_row(*row)
     return shown
 
 
-def write(folder: Path, runs: list[Run], table: pd.DataFrame) -> None:
-    """Write the tables and figures of a report."""
-    course, title = curves(runs), tables.title(table)
-    table = table.assign(note="DEMO" if tables.is_demo(table) else "")
-    frames = {"matrix": table, "curves": course, "counts": counts(runs)}
+def write(folder: Path, runs: list[Run], table: pd.DataFrame, notes: list[str]) -> None:
+    """Write the tables and figures of a report, numbers before pictures."""
+    course, found, asked = curves(runs), points(runs), counts(runs)
+    areas, title, cells = (
+        volumes(found),
+        tables.title(table),
+        tables.matrix_cells(table),
+    )
+    frames = {"matrix": table, "curves": course, "counts": asked, "hypervolume": areas}
+    frames["frontier"] = found[found["frontier"]].drop(columns="frontier")
+    demo = "DEMO" if tables.is_demo(table) else ""
     for name, frame in frames.items():
-        write_text(folder / f"{name}.csv", frame.to_csv(index=False))
-    write_text(folder / "matrix.tex", tables.latex(table))
-    parts = [f"# {title}", tables.markdown(table), *tables.notes(table)]
-    lines = bands(course)
-    if lines:
-        for name in ("curves.png", "curves.pdf"):
-            write_whole(
-                folder / name, lambda part: comparison_figure(lines, part, title)
-            )
-        parts.append("![Best reward so far](curves.png)")
+        text = frame.assign(note=demo).to_csv(index=False)
+        write_text(folder / f"{name}.csv", text)
+    write_text(folder / "matrix.tex", tables.latex(cells, title, notes))
+    parts = [f"# {title}", tables.markdown(cells), *notes]
+    if len(course):
+        name = tables.title(table, "best so far")
+        draw(folder, "curves", partial(curves_figure, course, title=name))
+        parts += ["## Anytime curves", "![Best so far](curves.png)"]
+    if len(found):
+        name = tables.title(table, "AP against cost")
+        draw(folder, "frontier", partial(frontier_figure, found, title=name))
+        volume = [tables.volume_cells(areas, cost) for cost in areas["cost"].unique()]
+        parts += ["## AP against cost", *map(tables.markdown, volume), tables.VOLUME]
+        parts.append("![AP against cost](frontier.png)")
     listed = "\n".join(f"- `{run.folder}`: {run.summary['status']}" for run in runs)
     benchmark = f"Benchmark `{runs[0].summary['benchmark']}`, {len(runs)} runs:"
-    parts += [benchmark, listed]
+    parts += [
+        "## Trials",
+        tables.markdown(tables.count_cells(asked)),
+        benchmark,
+        listed,
+    ]
     write_text(folder / "report.md", "\n\n".join(parts) + "\n")
+
+
+def draw(folder: Path, name: str, figure: Callable[..., None]) -> None:
+    """Write a figure as PNG and PDF."""
+    for suffix in ("png", "pdf"):
+        write_whole(folder / f"{name}.{suffix}", lambda part: figure(path=part))

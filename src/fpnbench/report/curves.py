@@ -1,11 +1,8 @@
-"""Figures of searches: one run as it went, and many runs compared."""
+"""The figure of one search, as it went."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, cycle
-from math import inf, nan
+from collections.abc import Sequence
+from math import nan
 from pathlib import Path
-from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -14,36 +11,34 @@ from matplotlib.transforms import blended_transform_factory, offset_copy
 from fpnbench.report.style import (
     AMBER,
     BLUE,
-    DASHES,
-    INK,
     MUTED,
     RED,
-    SERIES,
     TEAL,
     panels,
     save,
 )
 from fpnbench.search.trial import Trial
 
-BAND_RUNS = 3
-"""Fewest runs whose quartiles are drawn."""
 
+def incumbents(
+    keys: Sequence[str], rewards: Sequence[float | None]
+) -> list[tuple[str, float]]:
+    """Return key and reward of the best network after every trial.
 
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Median and quartiles over runs of the best reward so far, after every trial."""
-
-    trials: tuple[int, ...]
-    low: tuple[float, ...]
-    median: tuple[float, ...]
-    high: tuple[float, ...]
-    runs: int
-
-
-def best_so_far(rewards: Sequence[float | None]) -> list[float]:
-    """Return the highest reward after every trial; NaN before the first one."""
-    best = accumulate((-inf if r is None else r for r in rewards), max)
-    return [nan if value == -inf else value for value in best]
+    Of a network that was trained several times the last reward counts, a mean, so that
+    the best one can fall. An empty key is no network of the search; ("", NaN) stands
+    before the first.
+    """
+    known: dict[str, float] = {}
+    best, found = "", []
+    for key, reward in zip(keys, rewards, strict=True):
+        if key and reward is not None:
+            fell = reward < known.get(key, reward)
+            known[key] = reward
+            if fell or not best or reward > known[best]:
+                best = max(known, key=known.__getitem__)
+        found.append((best, known.get(best, nan)))
+    return found
 
 
 def unique_so_far(keys: Sequence[str]) -> list[int]:
@@ -75,54 +70,6 @@ def search_figure(trials: Sequence[Trial], path: Path, title: str) -> None:
     for axis in (left, right):
         axis.set_xlabel("trial", fontsize=10)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    save(figure, path)
-
-
-def comparison_figure(
-    bands: Mapping[str, Mapping[str, Band]], path: Path, title: str
-) -> None:
-    """Draw best-so-far curves of many runs: a panel a space, a line a searcher.
-
-    Args:
-        bands: by space, then by searcher.
-        path: a .png or .pdf to write.
-        title: stands above the panels.
-    """
-    labels = {
-        space: {name: fill(f"{name} (n={band.runs})", 44) for name, band in row.items()}
-        for space, row in bands.items()
-    }
-    rows = max("\n".join(row.values()).count("\n") + 1 for row in labels.values())
-    figure, axes = panels(len(bands), (4.2, 3.4 + 0.19 * rows), title)
-    searchers = sorted({name for lines in bands.values() for name in lines})
-    looks = dict(zip(searchers, cycle(zip(SERIES, DASHES, strict=True)), strict=False))
-    for axis, (space, lines) in zip(axes, bands.items(), strict=True):
-        axis.set_title(space, fontsize=11, color=INK)
-        for searcher, band in lines.items():
-            colour, dashes = looks[searcher]
-            if band.runs >= BAND_RUNS:
-                axis.fill_between(
-                    band.trials,
-                    band.low,
-                    band.high,
-                    step="post",
-                    color=colour,
-                    alpha=0.16,
-                    linewidth=0,
-                )
-            axis.step(
-                band.trials,
-                band.median,
-                where="post",
-                color=colour,
-                lw=2,
-                ls=dashes,
-                label=labels[space][searcher],
-            )
-        axis.set_xlabel("trial", fontsize=10)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(axis, columns=1)
-    axes[0].set_ylabel("best reward so far (median, quartiles)", fontsize=10)
     save(figure, path)
 
 
@@ -160,7 +107,8 @@ def _rewards(axis: Axes, trials: Sequence[Trial]) -> None:
         )
     if len(failed) < len(trials):
         numbers = [t.number for t in trials]
-        best = best_so_far([t.reward for t in trials])
+        keys = [t.key if t.choices else "" for t in trials]
+        best = [value for _, value in incumbents(keys, [t.reward for t in trials])]
         axis.step(numbers, best, where="post", color=AMBER, lw=2.2, label="best so far")
         _legend(axis, columns=4)
 

@@ -1,220 +1,205 @@
-"""Many runs as data: the space x searcher matrix, their curves, their counts.
+"""The space x searcher matrix: what each searcher found, ties, and random beside it.
 
-One row of the matrix is one space, searcher and setting, over its seeds. Runs of
-different benchmarks never stand in one table: their rewards measure different things.
+A run's result is the AP of its best finalist. In a report without any finalists the
+highest reward of the search stands in for it, which is progress and no result.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from math import nan
 from typing import Any
 
 import pandas as pd
-from scipy.stats import t as student
 
-from fpnbench.graph.errors import UserError
-from fpnbench.report.curves import Band, best_so_far, unique_so_far
+from fpnbench.report.runs import Group, Run, evaluations, groups, ranked
+from fpnbench.report.statistics import LEAST_SEEDS, Estimate, mean_interval, over_items
 
-GROUP = ["space", "searcher", "settings"]
-"""What makes a row: settings are the keys in which runs of one cell differ."""
-INTERVAL_SEEDS = 3
-"""Fewest seeds for which an interval is given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run folder, read.
-
-    Attributes:
-        folder: where it lies.
-        summary: its `summary.json`.
-        config: its configuration but for seed and budget, flat.
-        trials: its `trials.csv`.
-    """
-
-    folder: Path
-    summary: Mapping[str, Any]
-    config: Mapping[str, object]
-    trials: pd.DataFrame
+TIE_SDS = 2
+"""Up to so many paired standard deviations a mean difference is a tie."""
+DRAWS = ("space.", "repeats", "width", "reward.", "evaluator.epochs", "evaluator.seed")
+"""Keys that decide which networks a run draws and how they are rewarded; those of a
+baseline are the same."""
+NOTHING = pd.Series(dtype=float)
+OUTCOME = [
+    "reward",
+    "ap",
+    "ap_all",
+    "ap_images",
+    "optimism",
+    "finalists",
+    "final_seeds",
+]
+COST = ["macs", "params", "latency_ms"]
 
 
-def read_run(folder: Path, config: Mapping[str, object]) -> Run:
-    """Read a run folder.
+def matrix(runs: Sequence[Run], baseline: str | None) -> pd.DataFrame:
+    """Return a row per space, searcher and setting.
 
     Args:
-        folder: holds `summary.json` and `trials.csv`.
-        config: the run's configuration but for seed and budget, flat.
+        runs: comparable ones.
+        baseline: the searcher that others are compared with; None: none.
 
-    Raises:
-        UserError: a file cannot be read, or lacks something.
+    Returns:
+        Over seeds: `ap` of the best finalist and highest `reward` (each `_n`, `_mean`,
+        `_sd`, and from 3 seeds the interval `_low`, `_high`), means of the rest of what
+        `outcomes` gives. `result` is the one of the two that `standing` and `gain` are
+        of. `sampling` is over all rewards that the baseline's evaluations drew,
+        `search` over its highest ones. `seeds` counts the runs with a result.
     """
-    try:
-        summary = json.loads((folder / "summary.json").read_text())
-        trials = pd.read_csv(folder / "trials.csv", dtype={"key": str, "choices": str})
-        needed = ("space", "searcher", "data", "evaluator", "seed", "benchmark", "best")
-        missing = [name for name in needed if name not in summary]
-        missing += [name for name in ("key", "reward", "gmacs") if name not in trials]
-    except (OSError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{folder} cannot be read as a run: {reason}") from error
-    if missing:
-        raise UserError(
-            f"{folder} cannot be read as a run: {', '.join(missing)} absent"
+    found = groups(runs)
+    told = {group: outcomes(alike) for group, alike in found.items()}
+    result = "ap" if any(run.finalists is not None for run in runs) else "reward"
+    values = {group: each[result].dropna() for group, each in told.items()}
+    rows = []
+    for group, alike in found.items():
+        rivals = [values[other] for other in found if other.space == group.space]
+        base = baseline_of(group, found, baseline)
+        rival = values[base] if base and base != group else NOTHING
+        drawn = sampled(found[base] if base else [])
+        rows.append(
+            {
+                **group._asdict(),
+                "dedup": alike[0].config["searcher.dedup"],
+                **spread("ap", told[group]["ap"]),
+                **told[group].drop(columns=["reward", "ap"]).mean(),
+                **spread("reward", told[group]["reward"]),
+                "result": result,
+                **standing(values[group], rivals),
+                **gain(values[group], rival),
+                "baseline": baseline,
+                **spread("sampling", drawn["reward"]),
+                "sampling_macs": drawn["macs"].mean(),
+                **spread("search", told[base]["reward"] if base else NOTHING),
+                "seeds": len(values[group]),
+                **used(alike),
+            }
         )
-    return Run(folder, summary, config, trials)
-
-
-def check_comparable(runs: Sequence[Run]) -> None:
-    """Refuse a set of runs that makes no table.
-
-    Raises:
-        UserError: two benchmarks, or the same run twice.
-    """
-    first, seen = runs[0], dict[tuple[str, ...], Run]()
-    for run, settings in zip(runs, _settings(runs), strict=True):
-        ours, theirs = first.summary["benchmark"], run.summary["benchmark"]
-        if ours != theirs:
-            raise UserError(
-                "runs of different benchmarks cannot stand in one table: "
-                f"{first.folder} has {ours}, {run.folder} has {theirs}"
-            )
-        cell = tuple(str(run.summary[name]) for name in ("space", "searcher", "seed"))
-        twin = seen.setdefault((*cell, settings), run)
-        if twin is not run:
-            raise UserError(
-                f"{twin.folder} and {run.folder} are the same space, searcher and seed"
-            )
-
-
-def counts(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return a row a run: what was asked for, what came of it, what it cost."""
-    kept = ["data", "evaluator", "benchmark", "status", "trials", "unique"]
-    kept += ["evaluations", "repeats", "failures", "seconds", "images", "gmacs"]
-    rows = [
-        {
-            "space": run.summary["space"],
-            "searcher": run.summary["searcher"],
-            "settings": settings,
-            "seed": run.summary["seed"],
-            **{name: run.summary.get(name) for name in kept},
-            **_best(run),
-            "folder": str(run.folder),
-        }
-        for run, settings in zip(runs, _settings(runs), strict=True)
-    ]
-    return pd.DataFrame(rows).sort_values([*GROUP, "seed"], ignore_index=True)
-
-
-def matrix(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return a row per space, searcher and setting: the best rewards over seeds.
-
-    Columns `reward_mean`, `reward_sd` (from 2 seeds) and the 95 % interval
-    `reward_low`, `reward_high` (Student's t, from 3 seeds) are over the best reward of
-    every seed;
-    `reward`, `ap`, `macs` and `params` are those of the best network of all seeds.
-    """
-    rows = [
-        {**dict(zip(GROUP, group, strict=True)), **_over_seeds(found)}
-        for group, found in counts(runs).groupby(GROUP, sort=True)
-    ]
     return pd.DataFrame(rows)
 
 
-def curves(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return, after every trial, quartiles over seeds of the best reward so far.
+def outcomes(alike: Sequence[Run]) -> pd.DataFrame:
+    """Return, by seed, what each run of a group came to; NaN where it has none.
 
-    A cell's curves end with its shortest run: a median over the survivors of a longer
-    budget would be another one. `gmacs` (charged so far) and `unique` (networks so far)
-    are medians.
+    Columns: highest `reward`; `ap` of the finalist whose mean over evaluator seeds is
+    the highest; `ap_all`, the mean over all finalists, which no choice has lifted;
+    `ap_images`, half the 95 % interval of `ap` over images; `optimism`, reward minus AP
+    of the network with the highest reward; costs of the network whose AP it is (without
+    finalists: of the most rewarded one).
     """
-    long = pd.concat(
-        [_course(run, s) for run, s in zip(runs, _settings(runs), strict=True)]
-    )
-    rows = long.groupby([*GROUP, "trial"], sort=True)
-    best = rows["best"].quantile([0.25, 0.5, 0.75]).unstack()
-    best.columns = pd.Index(["low", "median", "high"])
-    rest = rows.agg(gmacs=("gmacs", "median"), unique=("unique", "median"))
-    table = best.join(rest).join(rows.size().rename("runs")).reset_index()
-    whole = table.groupby(GROUP)["runs"].transform("max")
-    return table[table["runs"] == whole].reset_index(drop=True)
+    rows = []
+    for run in alike:
+        row, networks = dict.fromkeys([*OUTCOME, *COST], nan), ranked(run.trials)
+        if len(networks):
+            chosen = networks.index[0]
+            row["reward"] = networks["reward"].iloc[0]
+            if (finals := run.finalists) is not None:
+                best = finals.loc[finals["ap"].idxmax()]
+                chosen = best["key"]
+                row |= {"ap": best["ap"], "ap_all": finals["ap"].mean()}
+                row["ap_images"] = (best["ap_high"] - best["ap_low"]) / 2
+                row["optimism"] = finals["optimism"].iloc[0]
+                row |= {"finalists": len(finals), "final_seeds": best["seeds"]}
+            row |= networks.loc[chosen, COST].to_dict()
+        rows.append(row)
+    seeds = [run.summary["seed"] for run in alike]
+    return pd.DataFrame(rows, index=seeds, dtype=float)
 
 
-def bands(table: pd.DataFrame) -> dict[str, dict[str, Band]]:
-    """Return what `curves` gave, by space and searcher, for the figure."""
-    found: dict[str, dict[str, Band]] = {}
-    for (space, searcher, settings), rows in table.dropna().groupby(GROUP):
-        trials, low, median, high = (
-            tuple(rows[name]) for name in ("trial", "low", "median", "high")
-        )
-        band = Band(trials, low, median, high, int(rows["runs"].iloc[0]))
-        found.setdefault(space, {})[f"{searcher} {settings}".strip()] = band
-    return found
+def spread(name: str, values: pd.Series) -> dict[str, float]:
+    """Return count, mean, sd (from 2) and interval of the mean (from 3) of values."""
+    known = values.dropna()
+    found = mean_interval(known) if len(known) else Estimate(nan, nan, nan)
+    numbers = (len(known), found.value, known.std(ddof=1), found.low, found.high)
+    names = ("n", "mean", "sd", "low", "high")
+    return {f"{name}_{each}": n for each, n in zip(names, numbers, strict=True)}
 
 
-def _settings(runs: Sequence[Run]) -> list[str]:
-    """Name, per run, the keys in which runs of its space and searcher differ."""
-    cells: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        cell = run.summary["space"], run.summary["searcher"]
-        cells.setdefault(cell, []).append(run)
-    named: dict[int, str] = {}
-    for alike in cells.values():
-        keys = sorted({key for run in alike for key in run.config})
-        # Text, so that an absent key and a list can be compared with anything.
-        texts = {key: [str(run.config.get(key, "")) for run in alike] for key in keys}
-        differ = [key for key in keys if len(set(texts[key])) > 1]
-        for place, run in enumerate(alike):
-            named[id(run)] = " ".join(
-                f"{key}={texts[key][place]}" for key in differ if key in run.config
-            )
-    return [named[id(run)] for run in runs]
+def standing(ours: pd.Series, rivals: Sequence[pd.Series]) -> dict[str, Any]:
+    """Compare a searcher's results with those of the best one of its space.
+
+    The best has the highest mean. Differences, best minus ours, are taken within the
+    seeds that both have. It is a tie if their mean is at most twice their standard
+    deviation: one run of either could well have come out the other way round. Nothing
+    is said below two such seeds. The standard deviation is that of single differences,
+    not of their mean: more seeds make it surer, not smaller.
+
+    Args:
+        ours: results by seed, without NaN.
+        rivals: those of all searchers of the space, ours among them.
+    """
+    known = [each for each in rivals if len(each)]
+    if len(known) < 2 or ours.empty:
+        return {"standing": "", "behind": nan, "behind_sd": nan}
+    best = max(known, key=lambda each: each.mean())
+    gaps = (best - ours).dropna()
+    mean, sd = gaps.mean(), gaps.std(ddof=1)
+    word = "best" if best is ours else "tie" if mean <= TIE_SDS * sd else "behind"
+    if word != "best" and len(gaps) < 2:
+        word = ""
+    return {"standing": word, "behind": mean, "behind_sd": sd}
 
 
-def _best(run: Run) -> dict[str, Any]:
-    best = run.summary["best"] or {}
-    score = best.get("score") or {}
-    scores = {name: score.get(name) for name in ("ap", "macs", "params")}
-    return {"reward": best.get("reward"), **scores, "key": best.get("key")}
+def gain(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
+    """Return the relative improvement of mean results, within the seeds both have.
+
+    (ours - theirs) / theirs, NaN unless theirs is above zero; from 3 seeds on with the
+    bootstrap interval over pairs.
+
+    Args:
+        ours: results by seed, without NaN.
+        theirs: those of the baseline.
+    """
+
+    def ratio(a: Any, b: Any) -> float:
+        return float(a.mean() / b.mean()) - 1 if b.mean() > 0 else nan
+
+    ours, theirs = ours.align(theirs, join="inner")
+    found = over_items(ratio, ours, theirs) if len(ours) else Estimate(nan, nan, nan)
+    ends = (found.low, found.high) if len(ours) >= LEAST_SEEDS else (nan, nan)
+    return {"gain": found.value, "gain_low": ends[0], "gain_high": ends[1]}
 
 
-def _over_seeds(found: pd.DataFrame) -> dict[str, Any]:
-    scored = found.dropna(subset="reward")
-    rewards = scored["reward"].astype(float)
-    seeds, mean, sd = len(rewards), rewards.mean(), rewards.std(ddof=1)
-    half = None
-    if seeds >= INTERVAL_SEEDS:
-        half = float(student.ppf(0.975, seeds - 1)) * sd / seeds**0.5
-    # An object column would change integers into floats where a run has no result.
-    top = {} if scored.empty else scored.loc[rewards.idxmax()]
+def baseline_of(
+    group: Group, found: Mapping[Group, Sequence[Run]], searcher: str | None
+) -> Group | None:
+    """Return the group whose runs are a group's baseline; None without a single one."""
+
+    def draws(other: Group) -> dict[str, str]:
+        config = found[other][0].config
+        return {key: str(config[key]) for key in config if key.startswith(DRAWS)}
+
+    same = [
+        other
+        for other in found
+        if (other.space, other.searcher) == (group.space, searcher)
+        and draws(other) == draws(group)
+    ]
+    if group in same:
+        return group
+    return same[0] if len(same) == 1 else None
+
+
+def sampled(alike: Sequence[Run]) -> pd.DataFrame:
+    """Return reward and MACs of every evaluation that the searcher itself asked for."""
+    drawn = [pd.DataFrame({"reward": [], "macs": []}, dtype=float)]
+    for run in alike:
+        rows = evaluations(run.trials)
+        own = rows["cell"].isna() if "cell" in rows else slice(None)
+        drawn.append(rows.loc[own, ["reward", "macs"]].astype(float))
+    return pd.concat(drawn)
+
+
+def used(alike: Sequence[Run]) -> dict[str, Any]:
+    """Return what a group's runs had and used; `evaluations` to `seconds` are means."""
+    told = pd.DataFrame([run.summary for run in alike])
+    means = told[["evaluations", "images", "gmacs", "seconds"]].astype(float).mean()
+    finals = [run.finalists for run in alike if run.finalists is not None]
     return {
-        "seeds": seeds,
-        "runs": len(found),
-        "reward_mean": mean,
-        "reward_sd": sd,
-        "reward_low": None if half is None else mean - half,
-        "reward_high": None if half is None else mean + half,
-        **{name: top.get(name) for name in ("reward", "ap", "macs", "params", "key")},
-        "trials_min": found["trials"].min(),
-        "trials_max": found["trials"].max(),
-        "gmacs_mean": found["gmacs"].mean(),
-        "data": found["data"].iloc[0],
-        "evaluator": found["evaluator"].iloc[0],
-        "benchmark": found["benchmark"].iloc[0],
+        "runs": len(alike),
+        "seed_list": " ".join(map(str, told["seed"])),
+        "trials_min": told["trials"].min(),
+        "trials_max": told["trials"].max(),
+        **means,
+        "ended": "; ".join(sorted(set(told["reason"]))),
+        **told.loc[0, ["data", "evaluator", "benchmark"]],
+        "final_benchmark": finals[0]["benchmark"].iloc[0] if finals else "",
     }
-
-
-def _course(run: Run, settings: str) -> pd.DataFrame:
-    rewards = [None if pd.isna(r) else float(r) for r in run.trials["reward"]]
-    keys = run.trials["key"].fillna("").tolist()
-    return pd.DataFrame(
-        {
-            "space": run.summary["space"],
-            "searcher": run.summary["searcher"],
-            "settings": settings,
-            "trial": range(len(rewards)),
-            "best": best_so_far(rewards),
-            "gmacs": run.trials["gmacs"].cumsum(),
-            "unique": unique_so_far(keys),
-        }
-    )
