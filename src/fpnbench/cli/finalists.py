@@ -55,10 +55,10 @@ def main(cfg: DictConfig) -> int:
     What is trained is kept in the score store at once, so that the same command
     continues after an interruption.
     """
+    top = selection(cfg)
     found, _ = run_folders(cfg.runs)
     runs = [read_run(folder, configuration(folder)) for folder in found]
     check_comparable(runs)
-    top = selection(cfg)
     chosen = [finalists(run, top) for run in runs]
     folder, console = mode_folder(cfg, "finalists"), Console()
     recorded = cast(DictConfig, OmegaConf.load(runs[0].folder / "config.yaml"))
