@@ -4,12 +4,14 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from fpnbench.graph.decision import Decision
 from fpnbench.search.trial import Trial
+from searchers.evolution import RegularizedEvolution
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
@@ -58,3 +60,24 @@ def test_the_readme_s_searcher_climbs() -> None:
         searcher.tell(trial)
     assert max(rewards) == 12
     assert max(rewards) > rewards[0]
+
+
+def test_the_readme_s_ten_lines_of_python_search_twice_alike() -> None:
+    """The loop by hand asks for what the search asked for, and scores it alike."""
+    (code,) = [text for _, text in BLOCKS if "fpnbench.load(" in text]
+    assert len([line for line in code.splitlines() if line]) <= 15
+    names: dict[str, Any] = {}
+    told = []
+    tell = RegularizedEvolution.tell
+
+    def spied(searcher: RegularizedEvolution, trial: Trial) -> None:
+        told.append((trial.choices, trial.reward))
+        tell(searcher, trial)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RegularizedEvolution, "tell", spied)
+        exec(code, names)
+    assert names["ending"].name == "done"
+    assert len(told) == 80
+    assert told[:40] == told[40:]
+    assert names["best"].reward == max(reward for _, reward in told)
