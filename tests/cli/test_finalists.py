@@ -69,7 +69,10 @@ def test_a_trained_network_is_scored_again_from_its_checkpoint(
         (("mode=evaluate",), "checkpoint=None: a checkpoint.pt of mode=train"),
         (("mode=evaluate", "checkpoint=broken.pt"), "is no checkpoint of mode=train"),
         (("mode=finalists", "runs=nowhere/*"), "among 0 paths"),
-        (("mode=finalists", "runs=nowhere/*", "top=0"), "top=0: it must be a whole number from 1 on"),
+        (
+            ("mode=finalists", "runs=nowhere/*", "top=0"),
+            "top=0: it must be a whole number from 1 on",
+        ),
     ],
 )
 def test_mistakes_are_one_line(
