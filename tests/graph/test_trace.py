@@ -1,7 +1,7 @@
 import pytest
 
 from fpnbench.graph.errors import UserError
-from fpnbench.graph.trace import trace
+from fpnbench.graph.trace import check_fit, trace
 
 RESNET50 = {3: 512, 4: 1024, 5: 2048}
 MOBILENETV2 = {3: 32, 4: 96, 5: 320}
@@ -38,6 +38,17 @@ def test_odd_sizes_round_up(make_cell) -> None:
         6: (8, 2, 2),
         7: (8, 1, 1),
     }
+
+
+@pytest.mark.parametrize(("image_px", "levels"), [(127, (7,)), (63, (3, 6)), (7, (3,))])
+def test_an_image_smaller_than_the_largest_stride_is_refused(
+    make_cell, image_px: int, levels: tuple[int, ...]
+) -> None:
+    genotype = make_cell("nasfpn").restrict(levels)
+    said = f"image_px={image_px} is smaller than the stride of P{levels[-1]}, "
+    with pytest.raises(UserError, match=f"{said}{image_px + 1} pixels"):
+        check_fit(genotype, RESNET50, image_px)
+    check_fit(genotype, RESNET50, image_px + 1)
 
 
 def test_missing_backbone_level_is_refused(make_cell) -> None:

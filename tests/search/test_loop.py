@@ -70,6 +70,13 @@ class Widths:
     seed: int = 11
     levels: tuple[int, ...] = (3,)
     shared: bool = True
+    too_wide: int = 99
+
+    def check(self, genotype: Genotype) -> None:
+        op = genotype.nodes[1].op
+        assert isinstance(op, Conv)
+        if op.width >= self.too_wide:
+            raise UserError(f"{op.width} channels are too many")
 
     def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
         self.calls.append((genotype, epochs, seed))
@@ -186,6 +193,47 @@ def test_a_reward_that_is_no_number_is_a_failure_and_charged(value: float) -> No
     assert (trial.status, trial.reward, trial.score) == ("failed", None, None)
     assert trial.reason == f"the reward is {value}"
     assert trial.images == 30
+
+
+def test_a_failure_is_charged_what_was_computed_until_then() -> None:
+    error = EvaluationError("the loss is NaN", images=20, gmacs=0.25)
+    _, _, ledger, _ = go(ask(8, 16), Widths({8: error}), trials=3)
+    first, _, again = ledger.trials()
+    assert (first.images, first.gmacs) == (20, 0.25)
+    assert (again.images, again.gmacs) == (0, 0.0)
+
+
+def test_networks_that_do_not_fit_are_infeasible_where_others_fit() -> None:
+    evaluator = Widths(too_wide=24)
+    ending, searcher, ledger, _ = go(ask(32, 24, 8, 32), evaluator, trials=4)
+    assert ending == "done"  # though 3 failures in a row would end a run
+    wide, also, fits, again = ledger.trials()
+    assert (wide.status, also.status, again.status) == ("infeasible",) * 3
+    assert wide.reason == "32 channels are too many"
+    assert (wide.reward, wide.seconds, wide.images) == (None, 0.0, 0)
+    assert again.repeat_of == wide.number
+    assert wide.key != also.key
+    assert fits.status == "evaluation"
+    assert len(evaluator.calls) == 1
+    assert tuple(searcher.told) == ledger.trials()
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "said"),
+    [
+        (Widths(too_wide=8), "no network of the space tiny fits: 8 channels are too"),
+        (Widths(levels=(5, 6)), r"fits: the detector reads levels \[5, 6\], the"),
+    ],
+)
+def test_a_space_of_which_nothing_fits_is_refused_before_anything_is_asked(
+    evaluator: Widths, said: str
+) -> None:
+    ledger, searcher = ledger_of(), Script(ask(8))
+    task = Task(TinySpace(), evaluator, average_precision)
+    budget = parse_budget({**LIMITS, "trials": 1})
+    with pytest.raises(UserError, match=said):
+        search(task, searcher, ledger, budget, seed=0)
+    assert (searcher.asked, ledger.trials()) == (0, ())
 
 
 def test_a_network_that_failed_fails_again_without_a_charge() -> None:

@@ -1,5 +1,6 @@
 """One evaluation, really trained, on a handful of digit scenes."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,10 @@ from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import EvaluationError
 from fpnbench.graph.score import Score
 from fpnbench.graph.trace import trace
+from fpnbench.search.feasible import what_is_read
+from fpnbench.search.searcher import uniform_choices
 from fpnbench.train.fit import build_detector, detect_all, train_and_score
+from fpnbench.train.module import ProxyModule
 from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.records import WeightedAP, unpack
 
@@ -112,8 +116,62 @@ def test_workers_change_nothing(proxy, cell) -> None:
 
 def test_loss_that_is_not_finite_fails_the_trial(proxy, cell) -> None:
     evaluate = proxy("recipe.lr=1e30", "recipe.clip=0")
-    with pytest.raises(EvaluationError, match=r"loss.* is (nan|inf)"):
+    with pytest.raises(EvaluationError, match=r"loss.* is (nan|inf)") as failed:
         evaluate(cell, 3, 0)
+    # it ends behind its first epoch, of three batches of four out of twelve images
+    trained = len(evaluate.sides[0][0].records) // 4 * 4
+    assert failed.value.images == trained
+    one = facts(proxy()(cell, 1, 0))
+    a_pass = one.train_gmacs / (3 * trained + len(evaluate.sides[0][1].records))
+    assert failed.value.gmacs == pytest.approx(3 * trained * a_pass)
+
+
+def test_other_errors_of_a_training_carry_their_cost_too(
+    proxy, cell, monkeypatch
+) -> None:
+    evaluate, batches = proxy(), []
+
+    def stop(module, batch, index):
+        batches.append(index)
+        if len(batches) == 3:
+            raise MemoryError("too large")
+        return step(module, batch, index)
+
+    step = ProxyModule.training_step
+    monkeypatch.setattr(ProxyModule, "training_step", stop)
+    with pytest.raises(EvaluationError, match=r"^MemoryError: too large$") as failed:
+        evaluate(cell, 2, 0)
+    assert failed.value.images == 2 * 4
+
+
+@pytest.mark.parametrize("space", ["nasfpn", "mnasfpn", "connsearch", "handcrafted"])
+def test_an_image_that_no_stride_divides_is_trained_and_scored(
+    proxy, make_space, space
+) -> None:
+    """75 pixels: maps of 10, 5, 3 and 2 cells, as TensorFlow's SAME rounds."""
+    evaluate = proxy("image_px=75", "data.image_px=75", "evaluator.epochs=1")
+    made = make_space(space, width=16)
+    draws = uniform_choices(made.decisions, 0, 0)
+    genotype = what_is_read(made.decode(draws), evaluate)
+    score = evaluate(genotype, 1, 0)
+    assert 0 <= score.ap <= 1
+    assert math.isfinite(score.loss)
+    pyramid = trace(genotype, evaluate._backbone.channels, 75)
+    sides = [row.shape[1:] for row in pyramid.rows]
+    assert {(10, 10), (5, 5), (3, 3)} <= set(sides)
+    smaller = trace(genotype, evaluate._backbone.channels, 64)
+    assert pyramid.macs > smaller.macs
+
+
+def test_what_cannot_be_scored_is_said_before_the_cache_is_filled(
+    proxy, cell, tmp_path
+) -> None:
+    with pytest.raises(UserError, match="image_px=32 is smaller than the stride of P6"):
+        proxy("image_px=32", "data.image_px=32")(cell, 1, 0)
+    evaluate = proxy("backbone.levels=[4,5]")
+    with pytest.raises(UserError, match=r"takes backbone levels \[3, 4, 5\].*\[4, 5\]"):
+        evaluate(cell, 1, 0)
+    assert not list(tmp_path.glob("features-*"))
 
 
 @pytest.mark.parametrize(

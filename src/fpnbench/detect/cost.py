@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.trace import level_sizes, trace
+from fpnbench.graph.trace import check_fit, level_sizes, trace
 
 Linear = nn.Conv2d | nn.Linear
 
@@ -101,8 +101,10 @@ def detector_cost(
         image_px: side of the square image.
 
     Raises:
-        UserError: the backbone lacks a level that the pyramid takes.
+        UserError: the backbone lacks a level that the pyramid takes, or the image is
+            smaller than its largest stride.
     """
+    check_fit(genotype, channels, image_px)
     pyramid = trace(genotype, channels, image_px)
     sizes = level_sizes(image_px)
     feats = {

@@ -58,6 +58,14 @@ class Evaluator(Protocol):
     levels: tuple[int, ...]
     shared: bool
 
+    def check(self, genotype: Genotype) -> None:
+        """Refuse a canonical genotype that cannot be scored here; computes nothing.
+
+        Raises:
+            UserError: a backbone level is missing, the image is too small, ...
+        """
+        ...
+
     def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
         """Score one canonical genotype.
 
@@ -69,4 +77,13 @@ class Evaluator(Protocol):
 
 
 class EvaluationError(RuntimeError):
-    """One network could not be scored; says why in one line."""
+    """One network could not be scored; says why in one line.
+
+    Attributes:
+        images: trained on and scored until then; likewise `gmacs`, see `Score`.
+    """
+
+    def __init__(self, reason: str, images: int = 0, gmacs: float = 0.0) -> None:
+        """Say why, and what it cost."""
+        super().__init__(reason)
+        self.images, self.gmacs = images, gmacs

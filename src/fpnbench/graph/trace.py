@@ -47,6 +47,22 @@ def check_inputs(genotype: Genotype, channels: Mapping[int, int]) -> None:
         )
 
 
+def check_fit(genotype: Genotype, channels: Mapping[int, int], image_px: int) -> None:
+    """Refuse what no detector can be made of: see `check_inputs`, or a small image.
+
+    Raises:
+        UserError: a map is missing, or the image is smaller than the largest stride of
+            the outputs. Sizes that a stride does not divide are fine: rounded up.
+    """
+    check_inputs(genotype, channels)
+    coarsest = max(genotype.levels)
+    if image_px < 2**coarsest:
+        raise UserError(
+            f"image_px={image_px} is smaller than the stride of P{coarsest}, "
+            f"{2**coarsest} pixels; give a larger one, or drop levels"
+        )
+
+
 def trace(genotype: Genotype, channels: Mapping[int, int], image_px: int) -> Trace:
     """Follow the shapes through a pyramid.
 

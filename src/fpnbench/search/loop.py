@@ -15,12 +15,13 @@ from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import EvaluationError, Evaluator, Space
 from fpnbench.graph.score import Score
 from fpnbench.search.budget import Budget, Ending, tally_of
+from fpnbench.search.feasible import check_space, what_is_read
 from fpnbench.search.ledger import Ledger
 from fpnbench.search.resume import replay
 from fpnbench.search.reward import Reward
 from fpnbench.search.searcher import Searcher
 from fpnbench.search.store import Place, ScoreStore
-from fpnbench.search.trial import Proposal, Trial
+from fpnbench.search.trial import Proposal, Status, Trial
 
 Dedup = Literal["replay", "retrain", "resample"]
 """What becomes of a repeat, a network known at the same epochs.
@@ -97,6 +98,7 @@ def search(
     Raises:
         UserError: whatever the space or evaluator refuses as the user's mistake.
     """
+    check_space(task.space, task.evaluator)
     size = cardinality(task.space.decisions)
     tally = tally_of(ledger.trials())
     try:
@@ -123,7 +125,7 @@ def search(
 def run_known(task: Task, ledger: Ledger, number: int) -> Trial:
     """Score one of the cells that come first."""
     cell = task.known[number]
-    genotype = canonical(cell.genotype.restrict(task.evaluator.levels))
+    genotype = what_is_read(cell.genotype, task.evaluator)
     asked = Trial(
         number,
         cell.choices,
@@ -152,13 +154,23 @@ def run_next(
 
 
 def decode(task: Task, proposal: Proposal, number: int) -> tuple[Trial, Genotype]:
-    """Turn a proposal into a trial to be filled in, and its canonical network."""
+    """Turn a proposal into a trial to be filled in, and its canonical network.
+
+    A network that does not fit the evaluator, while others of the space do, is
+    infeasible.
+    """
     choices = check_choices(task.space.decisions, proposal.choices)
-    genotype = canonical(task.space.decode(choices).restrict(task.evaluator.levels))
+    whole = task.space.decode(choices)
     epochs = task.evaluator.epochs if proposal.epochs is None else proposal.epochs
-    return Trial(
-        number, choices, digest(genotype), epochs, "failed", None, None
-    ), genotype
+    status: Status = "failed"  # until it is scored
+    reason = ""
+    try:
+        genotype = what_is_read(whole, task.evaluator)
+    except UserError as error:
+        genotype, status, reason = canonical(whole), "infeasible", str(error)
+    key = digest(genotype)
+    asked = Trial(number, choices, key, epochs, status, None, None, reason=reason)
+    return asked, genotype
 
 
 def run_trial(task: Task, ledger: Ledger, asked: Trial, genotype: Genotype) -> Trial:
@@ -168,6 +180,8 @@ def run_trial(task: Task, ledger: Ledger, asked: Trial, genotype: Genotype) -> T
     scores' rewards is told. A network that failed is not tried again.
     """
     before = ledger.find(asked.key, asked.epochs)
+    if asked.status == "infeasible" and not before:
+        return asked
     scored = [trial for trial in before if trial.status == "evaluation"]
     if before and (task.dedup != "retrain" or not scored):
         return repeat(asked, before[0])
@@ -232,7 +246,11 @@ def failure(trial: Trial, error: Exception, seconds: float) -> Trial:
     Any exception fails its trial alone (one network may need too much memory while
     the others fit); a broken set-up ends the run by `budget.max_failures`.
     """
-    text = " ".join(str(error).split())
-    if not isinstance(error, EvaluationError):
+    text, images, gmacs = " ".join(str(error).split()), 0, 0.0
+    if isinstance(error, EvaluationError):
+        images, gmacs = error.images, error.gmacs
+    else:
         text = f"{type(error).__name__}: {text}"
-    return replace(trial, reason=text[:500], seconds=seconds)
+    return replace(
+        trial, reason=text[:500], seconds=seconds, images=images, gmacs=gmacs
+    )

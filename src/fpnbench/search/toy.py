@@ -21,7 +21,7 @@ from fpnbench.graph.canonical import digest
 from fpnbench.graph.genotype import Genotype, node_levels
 from fpnbench.graph.ops import Op
 from fpnbench.graph.score import Checkpoint, Score
-from fpnbench.graph.trace import trace
+from fpnbench.graph.trace import check_fit, trace
 
 VERSION = 1
 """Part of the benchmark's id; raised when the function changes."""
@@ -84,11 +84,15 @@ class ToyEvaluator:
         text = repr((*facts, image_px, toy_seed, noise, self.levels))
         self.benchmark = f"toy-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
+    def check(self, genotype: Genotype) -> None:
+        """Refuse a canonical genotype that `channels` or `image_px` does not fit."""
+        check_fit(genotype, self._channels, self._image_px)
+
     def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
         """Score one canonical genotype.
 
         Raises:
-            UserError: the pyramid takes a backbone level that `channels` lacks.
+            UserError: as `check`.
         """
         cost = trace(genotype, self._channels, self._image_px)
         value = self._squashed(genotype, cost.macs)

@@ -20,10 +20,12 @@ from fpnbench.detect.head import Head
 from fpnbench.detect.pyramid import FeaturePyramid
 from fpnbench.detect.targets import Detections
 from fpnbench.graph.canonical import digest
+from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
+from fpnbench.graph.protocols import EvaluationError
 from fpnbench.graph.score import Checkpoint, Score
 from fpnbench.train.cache import CachedSet
-from fpnbench.train.module import History, ProxyModule, TrainBatches
+from fpnbench.train.module import History, ProxyModule
 from fpnbench.train.recipe import Recipe
 from fpnbench.train.scoring import coco_ap
 
@@ -86,7 +88,7 @@ def train_and_score(
     Weights, order and flips are decided by the genotype's key and `seed` alone.
 
     Raises:
-        EvaluationError: a loss is not finite.
+        EvaluationError: a loss is not finite, or anything else went wrong in training.
         UserError: backbone or predictor do not fit the pyramid.
     """
     began = time.perf_counter()
@@ -102,14 +104,10 @@ def train_and_score(
             cast(nn.Module, detector.head),
             setting.image_px,
         )
-        history = _fit(setting, detector, epochs, own_seed)
+        computed = cost.macs - setting.frozen * cost.backbone.macs
+        history = _fit(setting, detector, epochs, own_seed, computed)
     found = _in_originals(setting, history)
     ap = coco_ap(setting.val.dataset, found)
-    per_epoch = len(TrainBatches(setting.train, setting.recipe, 0, 0))
-    trained = epochs * per_epoch * min(setting.recipe.batch, len(setting.train))
-    computed = cost.pyramid.macs + cost.predictor.macs
-    if not setting.frozen:
-        computed += cost.backbone.macs
     seconds = time.perf_counter() - began
     score = Score(
         ap=ap["ap"] or 0.0,
@@ -122,8 +120,8 @@ def train_and_score(
         params=cost.params,
         latency_ms=None,
         cost_s=seconds,
-        images=trained + len(setting.val),
-        train_gmacs=computed * (3 * trained + len(setting.val)) / 1e9,
+        images=history.trained + len(setting.val),
+        train_gmacs=_gmacs(computed, history),
         curve=_curve(history, ap["ap"], seconds),
     )
     return Trained(detector, score, found)
@@ -171,13 +169,31 @@ def build_detector(setting: Setting, genotype: Genotype) -> Detector:
     return detector.to(memory_format=torch.channels_last)
 
 
-def _fit(setting: Setting, detector: Detector, epochs: int, seed: int) -> History:
+def _fit(
+    setting: Setting, detector: Detector, epochs: int, seed: int, macs: int
+) -> History:
+    """Train; an error carries what was computed, at `macs` an image, until then."""
     module = ProxyModule(
         detector, setting.train, setting.val, setting.recipe, epochs, seed
     )
-    with _quiet():
-        _trainer(setting, epochs).fit(module)
-    return module.history
+    history = module.history
+    try:
+        with _quiet():
+            _trainer(setting, epochs).fit(module)
+    except UserError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        reason = (
+            str(error) if isinstance(error, EvaluationError) else f"{kind}: {error}"
+        )
+        images = history.trained + len(history.detections)
+        raise EvaluationError(reason, images, _gmacs(macs, history)) from error
+    return history
+
+
+def _gmacs(macs: int, history: History) -> float:
+    return macs * (3 * history.trained + len(history.detections)) / 1e9
 
 
 def _in_originals(setting: Setting, history: History) -> list[Detections]:

@@ -74,11 +74,13 @@ class History:
     """What a training leaves behind.
 
     Attributes:
+        trained: images trained on, each as often as it was.
         epoch_losses: mean training loss of each epoch.
         detections: of every scored image, in input pixels, by index.
         val_loss: held-out detection loss, mean over images.
     """
 
+    trained: int = 0
     epoch_losses: list[float] = field(default_factory=list)
     detections: dict[int, Detections] = field(default_factory=dict)
     val_loss: float = float("nan")
@@ -142,6 +144,7 @@ class ProxyModule(pl.LightningModule):
         """Return the loss of a batch."""
         loss, _predictions = self._loss(batch)
         self._losses.append(loss.detach())
+        self.history.trained += len(batch[2])
         return loss
 
     def on_train_epoch_end(self) -> None:

@@ -14,7 +14,9 @@ from torch import Tensor
 from fpnbench.detect.cost import backbone_cost
 from fpnbench.detect.targets import Detections
 from fpnbench.graph.genotype import Genotype
+from fpnbench.graph.protocols import EvaluationError
 from fpnbench.graph.score import Score
+from fpnbench.graph.trace import check_fit
 from fpnbench.train.cache import CachedSet, cache_features, cache_images
 from fpnbench.train.data import DataSource, DetectionSet, search_split
 from fpnbench.train.fit import (
@@ -120,12 +122,26 @@ class ProxyTrainer:
         else:
             self._use(*grouped_folds(train, split_seed, folds))
 
+    def check(self, genotype: Genotype) -> None:
+        """Refuse a canonical genotype that backbone or `image_px` does not fit."""
+        check_fit(genotype, self._backbone.channels, self._image_px)
+
     def __call__(self, genotype: Genotype, epochs: int, seed: int) -> Score:
-        """Train and score one canonical genotype."""
-        parts = [
-            train_and_score(setting, genotype, epochs, seed)
-            for setting in self.settings
-        ]
+        """Train and score one canonical genotype.
+
+        Raises:
+            EvaluationError: it could not be trained; carries the cost of all folds.
+            UserError: as `check`, before the cache is filled.
+        """
+        self.check(genotype)
+        parts: list[Trained] = []
+        try:
+            for setting in self.settings:
+                parts.append(train_and_score(setting, genotype, epochs, seed))
+        except EvaluationError as error:
+            error.images += sum(part.score.images for part in parts)
+            error.gmacs += sum(part.score.train_gmacs for part in parts)
+            raise
         dataset, found = together([side for _, side in self.sides], parts)
         if self.records:
             self.keep(genotype, epochs, seed, match(dataset, found).pack())
