@@ -7,6 +7,7 @@ reason first, a traceback only with `debug=true`), 130 after SIGINT.
 import os
 import re
 import sys
+from pathlib import Path
 from pkgutil import resolve_name
 
 # Hydra's own handler would print its errors in several lines and exit with 1.
@@ -39,6 +40,9 @@ def main() -> int:
     """Compose the configuration, run its jobs and return the worst exit code."""
     # Hydra would take `cell=` for a choice of a group, because of the folder conf/cell.
     sys.argv = [re.sub("^cell=", "cell_name=", argument) for argument in sys.argv]
+    # Beside the checkout, from whatever folder it is called.
+    data = Path(__file__).resolve().parent.parent / "shared" / "data"
+    os.environ.setdefault("FPNBENCH_DATA", os.path.relpath(data))
     try:
         _job()
     except KeyboardInterrupt as error:

@@ -127,6 +127,71 @@ VALUES = {
 }
 
 
+SMALL = "data.train_images=8 data.objects=[1,2] data.sizes=[12,16]"
+FIT = {
+    # a cell or a space with levels that the backbone lacks
+    "mode=cost cell=nasfpn backbone.levels=[4,5]": (
+        "the pyramid takes backbone levels [3, 4, 5], the backbone has [4, 5]"
+    ),
+    f"{TRAINED} {SMALL} space=mnasfpn backbone.levels=[3,4]": (
+        "no network of the space mnasfpn fits: the pyramid takes backbone levels"
+    ),
+    # or none that the head reads
+    "mode=cost cell=nasfpn detector.levels=[8]": (
+        "the detector reads levels [8], the pyramid has [3, 4, 5, 6, 7]"
+    ),
+    f"{RANDOM} space=mnasfpn evaluator.levels=[7]": (
+        "no network of the space mnasfpn fits: the detector reads levels [7], the "
+        "pyramid has [3, 4, 5, 6]"
+    ),
+    f"{RANDOM} space=handcrafted evaluator.levels=[9]": "the detector reads levels [9]",
+    # an image smaller than the largest stride
+    "mode=cost cell=nasfpn image_px=63": (
+        "image_px=63 is smaller than the stride of P6, 64 pixels"
+    ),
+    f"{RANDOM} space=nasfpn image_px=127": (
+        "image_px=127 is smaller than the stride of P7, 128 pixels"
+    ),
+    f"{TRAINED} {SMALL} space=mnasfpn image_px=32": (
+        "image_px=32 is smaller than the stride of P6, 64 pixels"
+    ),
+    # numbers that no space can have
+    f"{RANDOM} space=connsearch space.in_degree=1": "in_degree is 1, allowed: 2, or",
+    f"{RANDOM} space=mnasfpn space.intermediates=-1": "intermediates=-1 must be >= 0",
+    f"{RANDOM} space=nasfpn space.intermediates=-1": "intermediates=-1 must be >= 0",
+    # and what is read before it is built
+    "mode=cost cell=nasfpn detector.levels=5": "must be a list of whole numbers",
+    "mode=report runs=5": "no finished run",
+    "mode=cost cell=5": "cell=5: there is no such cell",
+    "mode=draw cell=nasfpn space.nowhere=1": "nowhere",
+}
+
+
+def test_what_does_not_fit_together_is_said_before_anything_is_computed(
+    tmp_path: Path,
+) -> None:
+    told = zip(FIT.items(), answers(tmp_path, list(FIT)), strict=True)
+    for (line, said), (code, err) in told:
+        assert (code, err.count("\n")) == (2, 1), (line, err)
+        assert err.startswith("error: "), (line, err)
+        assert said in err, (line, err)
+    assert not list(tmp_path.glob("**/features-*"))
+    assert not list(tmp_path.glob("**/trials.csv"))
+
+
+def test_data_are_looked_for_beside_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FPNBENCH_DATA", raising=False)
+    absent = "data.source.annotations.train=nothing.json"
+    ((code, err),) = answers(tmp_path, [f"{TRAINED} data=aquarium {absent}"])
+    assert code == 2
+    place = next(word for word in err.split() if "aquarium" in Path(word).parts)
+    expected = ROOT.parent / "shared" / "data" / "aquarium"
+    assert (tmp_path / place).resolve().is_relative_to(expected)
+    assert "cannot be read" in err or "set FPNBENCH_DATA" in err
+
+
 def test_a_value_of_a_wrong_kind_is_named_with_what_is_allowed(tmp_path: Path) -> None:
     told = zip(VALUES.items(), answers(tmp_path, list(VALUES)), strict=True)
     for (line, said), (code, err) in told:

@@ -1,5 +1,6 @@
 """The command line in this process: quicker than a subprocess, same code."""
 
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -27,6 +28,8 @@ def cli(
     """Run `python run.py ARGS` in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "300")
+    data = os.environ.get("FPNBENCH_DATA", str(RUN.parents[1] / "shared" / "data"))
+    monkeypatch.setenv("FPNBENCH_DATA", data)  # run.py would set it for all tests
 
     def call(*args: str) -> Result:
         monkeypatch.setattr(sys, "argv", [str(RUN), *args])

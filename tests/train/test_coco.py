@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fpnbench.graph.errors import UserError
 from fpnbench.train.coco import CocoFolder
@@ -177,6 +178,13 @@ def test_missing_image_is_found_when_the_split_is_read(write, source):
     (root / "images" / "3.png").unlink()
     with pytest.raises(UserError, match=r"3\.png cannot be read: No such file"):
         source(root).split("train")
+
+
+def test_an_image_too_large_for_pillow_is_refused(write, source, monkeypatch):
+    train = source(write()).split("train")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20 * 40 // 2 - 1)
+    with pytest.raises(UserError, match=r"image .*3\.png cannot be read: Image size"):
+        train.load(train.records[1])
 
 
 def test_broken_image_is_refused_when_loaded(write, source):

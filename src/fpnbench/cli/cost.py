@@ -102,11 +102,11 @@ def count(
     Raises:
         UserError: the parts do not fit each other, or there is no such cell.
     """
-    px, channels = int(cfg.image_px), backbone.channels
+    px, channels, make_head = int(cfg.image_px), backbone.channels, build(cfg.detector)
     genotype = canonical(load_cell(cfg, cell_args).restrict(cfg.detector.levels))
     with torch.device("meta"):
         pyramid = FeaturePyramid(genotype, channels)
-    head = build(cfg.detector)(
+    head = make_head(
         in_channels=pyramid.out_channels,
         num_classes=num_classes,
         levels=genotype.levels,
