@@ -160,7 +160,7 @@ def test_a_misspelt_value_is_the_users_mistake_and_a_baseline_may_be_absent(
     assert "finalists=maybe is not one of if_there, required" in done.err
     done = cli("mode=report", "runs='many/*'", "baseline=randm")
     assert done.code == 0
-    assert "Without runs of searcher randm to compare with: nasfpn evo" in done.out
+    assert "Without one row of randm to compare with: nasfpn evo" in done.out
 
 
 def test_other_versions_are_said_once(cli: Cli, runs: Path):

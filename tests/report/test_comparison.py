@@ -120,6 +120,12 @@ def test_the_legend_lies_below_the_panels_and_within_the_sheet(
             assert panel.get_window_extent().height > 100
 
 
+def test_one_network_of_no_worth_is_drawn_without_a_complaint(make_run, tmp_path):
+    runs = [make_run(0, [0.0], finals=[("0-0", [0.0])])]
+    curves_figure(curves(runs), tmp_path / "a.png", "")
+    frontier_figure(points(runs), tmp_path / "b.png", "")
+
+
 def test_files_are_written_with_the_same_bytes(runs, tmp_path):
     for suffix, magic in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
         for draw, table in ((curves_figure, curves), (frontier_figure, points)):

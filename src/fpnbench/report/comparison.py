@@ -79,7 +79,7 @@ def frontier_figure(found: pd.DataFrame, path: Path, title: str) -> None:
             step[0].set_label(name)
         panel.set_title(space, fontsize=11, color=INK, loc="left")
         panel.set_xlim(0, reference)
-        panel.set_ylim(0, found["ap"].max() * 1.05)
+        panel.set_ylim(0, max(0.01, found["ap"].max() * 1.05))
         _label(panel, cost)
     for panel in axes[:: len(spaces)]:
         panel.set_ylabel("AP in the search", fontsize=10)

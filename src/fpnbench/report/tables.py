@@ -189,7 +189,7 @@ def notes(table: pd.DataFrame) -> list[str]:
     if len(alone):
         who = ", ".join(f"{row.space} {_searcher(row)}" for row in alone.itertuples())
         baseline = alone["baseline"].iloc[0]
-        found.append(f"Without runs of searcher {baseline} to compare with: {who}.")
+        found.append(f"Without one row of {baseline} to compare with: {who}.")
     return [*found, _meanings(table)]
 
 
@@ -261,7 +261,7 @@ def latex(cells: Cells, caption: str, notes: Sequence[str]) -> str:
             *body,
             r"\bottomrule",
             r"\end{tabular}}",
-            rf"\par\smallskip\footnotesize {_latex(' '.join(notes))}",
+            rf"\par\smallskip\raggedright\footnotesize {_latex(' '.join(notes))}",
             r"\end{table}",
             "",
         ]
