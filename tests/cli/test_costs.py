@@ -216,7 +216,7 @@ def test_a_cost_is_headed_by_the_model_in_publication_notation(
     """The pyramid's own width is told, not the detector's."""
     done = cli(
         *("mode=cost", "cell=nasfpn", "backbone=resnet50", "repeats=5", "width=256"),
-        *("detector=retinanet", "detector.width=64", "image_px=64", "out=run"),
+        *("detector=retinanet", "detector.width=64", "image_px=128", "out=run"),
     )
     assert done.code == 0
     assert "nasfpn: R-50, 5 @ 256" in done.out

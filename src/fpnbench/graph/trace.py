@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.ops import Cost, Input, LevelSizes, Shape
+from fpnbench.graph.ops import Cost, Input, LevelSizes, Shape, StridedConv
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,17 @@ def check_fit(genotype: Genotype, channels: Mapping[int, int], image_px: int) ->
 
     Raises:
         UserError: a map is missing, or the image is smaller than the largest stride of
-            the outputs. Sizes that a stride does not divide are fine: rounded up.
+            the outputs. Sizes that a stride does not divide are fine: rounded up. A
+            level made by a strided convolution may go on to one cell, as SSD's do.
     """
     check_inputs(genotype, channels)
-    coarsest = max(genotype.levels)
-    if image_px < 2**coarsest:
+    coarsest, sizes = max(genotype.levels), level_sizes(image_px)
+    learned = any(
+        isinstance(node.op, StridedConv) and node.op.target == coarsest
+        for node in genotype.nodes
+    )
+    shrinks = sizes(coarsest) != sizes(coarsest - 1)
+    if image_px < 2**coarsest and not (learned and shrinks):
         raise UserError(
             f"image_px={image_px} is smaller than the stride of P{coarsest}, "
             f"{2**coarsest} pixels; give a larger one, or drop levels"
