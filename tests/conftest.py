@@ -27,11 +27,16 @@ settings.load_profile("fpnbench")
 
 @pytest.fixture
 def conf() -> Callable[..., DictConfig]:
-    """Compose the real configuration: conf("space=nasfpn", "seed=1")."""
+    """Compose the real configuration: conf("space=nasfpn", "seed=1").
+
+    With that of FPNBENCH_CONF beside it, if that is set: see docs/own_space.md.
+    """
+    own = os.environ.get("FPNBENCH_CONF")
+    added = [f"hydra.searchpath=[{Path(own).resolve()}]"] if own else []
 
     def compose_conf(*overrides: str) -> DictConfig:
         with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-            return compose("config", overrides=list(overrides))
+            return compose("config", overrides=[*added, *overrides])
 
     return compose_conf
 

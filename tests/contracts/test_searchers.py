@@ -1,6 +1,10 @@
-"""What every searcher must do, run over every yaml in conf/searcher."""
+"""What every searcher must do, run over every yaml in conf/searcher.
+
+And in FPNBENCH_CONF/searcher, if that is set: see docs/own_searcher.md.
+"""
 
 import hashlib
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +21,11 @@ from fpnbench.graph.genotype import Genotype
 from fpnbench.search.searcher import Searcher, uniform_choices
 from fpnbench.search.trial import Trial
 
-CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "searcher").glob("*.yaml"))
+CONF = Path(__file__).parents[2] / "conf"
+OWN = Path(os.environ.get("FPNBENCH_CONF", CONF))
+CONFIGS = sorted(
+    {p for conf in (CONF, OWN) for p in (conf / "searcher").glob("*.yaml")}
+)
 SPACES = {
     "tiny": (2, 1),
     "fixed": (1, 1, 1),

@@ -1,5 +1,9 @@
-"""What every space must do, run over every yaml in conf/space."""
+"""What every space must do, run over every yaml in conf/space.
 
+And in FPNBENCH_CONF/space, if that is set: see docs/own_space.md.
+"""
+
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,10 @@ from fpnbench.graph.trace import level_sizes, trace
 from fpnbench.search.searcher import uniform_choices
 
 CONF = Path(__file__).parents[2] / "conf"
-NAMES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
+OWN = Path(os.environ.get("FPNBENCH_CONF", CONF))
+NAMES = sorted(
+    {p.stem for conf in (CONF, OWN) for p in (conf / "space").glob("*.yaml")}
+)
 CHANNELS = {3: 40, 4: 112, 5: 320}
 DRAWS = 200
 TRACED = 25
