@@ -82,7 +82,7 @@ def test_the_frontier_rises_to_the_reference(figures, make_run):
     assert list(line.get_xdata()) == [1e6, 3e6, 8e6]
     assert list(line.get_ydata()) == [0.2, 0.4, 0.4]
     assert len(own.collections[0].get_offsets()) == 3
-    assert own.get_xlim() == other.get_xlim() == (0, 8e6)
+    assert own.get_xlim() == other.get_xlim() == pytest.approx((0.95e6, 8e6))
     assert own.get_ylim() == other.get_ylim()
     assert legend(figures[0]) == ["random"]
 

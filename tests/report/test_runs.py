@@ -114,6 +114,15 @@ def test_a_key_only_some_runs_have_is_a_setting(make_run):
     assert [group.settings for group in groups(runs)] == ["", "noise=0.1"]
 
 
+def test_a_key_that_follows_another_is_no_setting_of_its_own(make_run):
+    runs = [
+        make_run(0, [0.1], config={"repeats": n, "space.repeats": n, "noise": n})
+        for n in (1, 2)
+    ]
+    settings = [group.settings for group in groups(runs)]
+    assert settings == ["noise=1 repeats=1", "noise=2 repeats=2"]
+
+
 def test_counts_have_a_row_a_run_in_order_of_seeds(make_run):
     runs = [make_run(10, [0.1]), make_run(9, [0.2, 0.2, None], keys=["a", "a", "b"])]
     table = counts(runs)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from glob import glob
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -126,7 +126,8 @@ def printed(table: pd.DataFrame) -> Table:
     header, *rows = tables.matrix_cells(table, tables.BRIEF)
     shown = Table(title=tables.title(table), title_justify="left", box=None)
     for place, name in enumerate(header):
-        shown.add_column(name, justify="left" if place < 2 else "right")
+        justify: Literal["left", "right"] = "left" if place < 2 else "right"
+        shown.add_column(name, justify=justify, overflow="fold")
     for row in rows:
         shown.add_row(*row)
     return shown

@@ -78,7 +78,7 @@ def frontier_figure(found: pd.DataFrame, path: Path, title: str) -> None:
             step = panel.step(value, ap, where="post", color=colour, lw=2, ls=dashes)
             step[0].set_label(name)
         panel.set_title(space, fontsize=11, color=INK, loc="left")
-        panel.set_xlim(0, reference)
+        panel.set_xlim(0.95 * every["value"].min(), reference)
         panel.set_ylim(0, max(0.01, found["ap"].max() * 1.05))
         _label(panel, cost)
     for panel in axes[:: len(spaces)]:

@@ -147,11 +147,17 @@ def groups(runs: Sequence[Run]) -> dict[Group, list[Run]]:
         cells.setdefault(cell, []).append(run)
     found: dict[Group, list[Run]] = {}
     for cell, alike in cells.items():
-        keys = sorted({key for run in alike for key in run.config})
-        # Text, so that an absent key and a list can be compared with anything.
-        differ = [k for k in keys if len({str(r.config.get(k, "")) for r in alike}) > 1]
+        keys = {key for run in alike for key in run.config}
+        differ: dict[tuple[str, ...], str] = {}
+        for key in sorted(keys, key=lambda key: (len(key), key)):
+            # Text, so that an absent key and a list can be compared with anything.
+            texts = [str(run.config.get(key, "")) for run in alike]
+            if len(set(texts)) > 1:
+                # What follows repeats, as space.repeats does, is told by it.
+                differ.setdefault((key.split(".")[-1], *texts), key)
         for run in sorted(alike, key=lambda run: int(run.summary["seed"])):
-            told = [f"{k}={run.config[k]}" for k in differ if k in run.config]
+            shown = sorted(differ.values())
+            told = [f"{k}={run.config[k]}" for k in shown if k in run.config]
             found.setdefault(Group(*cell, " ".join(told)), []).append(run)
     return dict(sorted(found.items()))
 
