@@ -118,6 +118,7 @@ VALUES = {
     f"{TRAINED} data.flip=1": "it must be true or false",
     f"{TRAINED} evaluator.threads=0": "it must be a whole number from 1 on",
     f"{TRAINED} evaluator.threads=abc": "it must be a whole number from 1 on",
+    f"{TRAINED} evaluator.accelerator=abacus": "it must be one of auto, cpu, gpu,",
     f"{TRAINED} detector.width=abc": "it must be a whole number from 1 on",
     f"{TRAINED} detector.suppression.nms_iou=abc": "it must be a number",
     f"{TRAINED} backbone.levels=abc": "it must be a list of whole numbers",

@@ -163,6 +163,16 @@ def test_an_image_that_no_stride_divides_is_trained_and_scored(
     assert pyramid.macs > smaller.macs
 
 
+@pytest.mark.parametrize("kind", ["cuda", "gpu"])
+def test_an_accelerator_that_is_not_there_is_said_at_once(
+    proxy, monkeypatch, kind
+) -> None:
+    for module in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(module, "is_available", lambda: False)
+    with pytest.raises(UserError, match=f"evaluator.accelerator={kind}: there is none"):
+        proxy(f"evaluator.accelerator={kind}")
+
+
 def test_what_cannot_be_scored_is_said_before_the_cache_is_filled(
     proxy, cell, tmp_path
 ) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from fpnbench.detect.cost import backbone_cost
 from fpnbench.detect.targets import Detections
+from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import EvaluationError
 from fpnbench.graph.score import Score
@@ -37,6 +38,7 @@ VERSION = 2
 
 Progress = Callable[[str, int, int], None]
 """Told what is prepared, how much of it is done, and how much there is."""
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 Keep = Callable[[Genotype, int, int, bytes], None]
 """Given genotype, epochs, seed and the packed `Records` of a score."""
 
@@ -75,7 +77,7 @@ class ProxyTrainer:
         epochs: int,
         seed: int,
         cache: str,
-        accelerator: str,
+        accelerator: Accelerator,
         threads: int | None,
         records: bool,
         progress: Progress = lambda what, done, total: None,
@@ -96,14 +98,21 @@ class ProxyTrainer:
             epochs: fidelity used when a proposal names none.
             seed: the evaluator's seed.
             cache: folder of feature caches.
-            accelerator: of Lightning's Trainer: auto, cpu, cuda, ...
+            accelerator: of Lightning's Trainer; gpu is cuda or mps.
             threads: CPU threads of torch, None for torch's own choice.
             records: whether the detections of every score are wanted, see `keep`.
             progress: told how far the cache is.
 
         Raises:
-            UserError: data, backbone or cache folder are not as they must be.
+            UserError: data, backbone or cache folder are not as they must be, or the
+                accelerator is not there.
         """
+        gpus = {
+            "cuda": torch.cuda.is_available(),
+            "mps": torch.backends.mps.is_available(),
+        }
+        if not (gpus | {"gpu": any(gpus.values())}).get(accelerator, True):
+            raise UserError(f"evaluator.accelerator={accelerator}: there is none here")
         if threads is not None:
             torch.set_num_threads(threads)
         self.epochs, self.seed, self.levels = epochs, seed, tuple(levels)
