@@ -15,7 +15,7 @@ from fpnbench.detect.detector import Detector
 from fpnbench.detect.pyramid import FeaturePyramid
 from fpnbench.graph.canonical import canonical
 
-PX = 64
+PX = 128
 DETECTORS = {
     "retinanet on plain convolutions": (
         ["backbone=resnet10", "detector=retinanet", "repeats=2"],
