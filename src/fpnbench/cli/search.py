@@ -52,7 +52,9 @@ def main(cfg: DictConfig) -> int:
     """
     console, budget = Console(), parse_budget(resolved(cfg)["budget"])
     if cfg.dry_run:
-        return dry_run.tell(cfg, build_task(cfg, console), budget, console)
+        task = build_task(cfg, console)
+        tell_notes(task, console)
+        return dry_run.tell(cfg, task, budget, console)
     folder = search_folder(cfg)
     with only_process(folder):
         check_configuration(cfg, folder)
