@@ -41,3 +41,13 @@ def test_a_changed_file_makes_the_commit_dirty(
     assert clean["git_dirty"] is False
     (tmp_path / "a").write_text("2")
     assert environment()["git_dirty"] is True
+
+
+def test_the_gpu_is_told_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert environment()["gpu"] is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    assert environment()["gpu"] == "GPU 0"
