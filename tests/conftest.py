@@ -60,6 +60,22 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
+def tiny() -> tuple[str, ...]:
+    """Overrides with which a real training on digits takes a second."""
+    return (
+        "image_px=64",
+        "data.train_images=16",
+        "data.val_images=8",
+        "data.test_images=8",
+        "data.objects=[1,3]",
+        "data.sizes=[12,16,24]",
+        "recipe.batch=4",
+        "width=16",
+        "detector.width=16",
+    )
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     """A generator that gives the same numbers in every run."""
     return np.random.default_rng(0)

@@ -9,19 +9,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-TINY = (
-    "image_px=64",
-    "data.train_images=16",
-    "data.val_images=8",
-    "data.test_images=8",
-    "data.objects=[1,3]",
-    "data.sizes=[12,16,24]",
-    "recipe.batch=4",
-    "width=16",
-    "detector.width=16",
-    "evaluator.epochs=1",
-    "data.final_epochs=6",
-)
+EXTRA = ("evaluator.epochs=1", "data.final_epochs=6")
+Tiny = tuple[str, ...]
 Run = Callable[..., CompletedProcess[str]]
 
 
@@ -31,9 +20,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_trained_network_is_scored_again_from_its_checkpoint(
-    run: Run, tmp_path: Path
+    run: Run, tiny: Tiny, tmp_path: Path
 ) -> None:
-    trained = run(*TINY, "mode=train", "cell=fpn_vanilla", "out=t")
+    trained = run(*tiny, *EXTRA, "mode=train", "cell=fpn_vanilla", "out=t")
     assert trained.returncode == 0, trained.stderr
     first = json.loads((tmp_path / "t" / "result.json").read_text())
     assert first["epochs"] == 6
@@ -76,17 +65,19 @@ def test_a_trained_network_is_scored_again_from_its_checkpoint(
     ],
 )
 def test_mistakes_are_one_line(
-    run: Run, tmp_path: Path, args: tuple[str, ...], told: str
+    run: Run, tiny: Tiny, tmp_path: Path, args: tuple[str, ...], told: str
 ) -> None:
     (tmp_path / "broken.pt").write_text("no weights")
-    result = run(*TINY, *args)
+    result = run(*tiny, *EXTRA, *args)
     assert result.returncode == 2
     assert told in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_finalists_are_the_best_networks_trained_anew(run: Run, tmp_path: Path) -> None:
-    search = (*TINY, "space=nasfpn", "budget.trials=3")
+def test_finalists_are_the_best_networks_trained_anew(
+    run: Run, tiny: Tiny, tmp_path: Path
+) -> None:
+    search = (*tiny, *EXTRA, "space=nasfpn", "budget.trials=3")
     for searcher in ("random", "evolution"):
         done = run(*search, f"searcher={searcher}", f"out=runs/table/{searcher}")
         assert done.returncode == 0, done.stderr
@@ -128,10 +119,10 @@ def test_finalists_are_the_best_networks_trained_anew(run: Run, tmp_path: Path) 
     assert "top=4: runs/table/evolution has only 3 networks" in refused.stderr
 
 
-def test_noise_tells_what_spreads_an_ap(run: Run, tmp_path: Path) -> None:
+def test_noise_tells_what_spreads_an_ap(run: Run, tiny: Tiny, tmp_path: Path) -> None:
     noise = ("noise.cells=[fpn_vanilla,nasfpn]", "noise.resamples=40")
     result = run(
-        *TINY, "evaluator.epochs=6", "mode=check", "what=noise", *noise, "out=n"
+        *tiny, *EXTRA, "evaluator.epochs=6", "mode=check", "what=noise", *noise, "out=n"
     )
     assert result.returncode == 0, result.stderr
     told = json.loads((tmp_path / "n" / "check.json").read_text())
@@ -147,6 +138,6 @@ def test_noise_tells_what_spreads_an_ap(run: Run, tmp_path: Path) -> None:
     (pair,) = [name for name in by_name if name.startswith("fpn_vanilla - nasfpn")]
     paired = [a - b for a, b in zip(*aps.values(), strict=True)]
     assert float(by_name[pair].split()[1]) == pytest.approx(stdev(paired), abs=2e-4)
-    refused = run(*TINY, "mode=check", "what=noise", "noise.seeds=[0]")
+    refused = run(*tiny, *EXTRA, "mode=check", "what=noise", "noise.seeds=[0]")
     assert refused.returncode == 2
     assert "two of each are needed" in refused.stderr

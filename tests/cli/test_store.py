@@ -14,20 +14,8 @@ import pytest
 from fpnbench.graph.score import Score
 from fpnbench.search.store import Place, ScoreStore
 
-TINY = (
-    "image_px=64",
-    "data.train_images=16",
-    "data.val_images=8",
-    "data.test_images=8",
-    "data.objects=[1,3]",
-    "data.sizes=[12,16,24]",
-    "recipe.batch=4",
-    "width=16",
-    "detector.width=16",
-    "evaluator.epochs=1",
-    "evaluator.threads=1",
-    "space=nasfpn",
-)
+EXTRA = ("evaluator.epochs=1", "evaluator.threads=1", "space=nasfpn")
+Tiny = tuple[str, ...]
 Run = Callable[..., CompletedProcess[str]]
 
 
@@ -42,9 +30,9 @@ def trials(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def search(run: Run, tmp_path: Path) -> Callable[..., Path]:
+def search(run: Run, tiny: Tiny, tmp_path: Path) -> Callable[..., Path]:
     def go(name: str, *args: str) -> Path:
-        result = run(*TINY, f"out={name}", *args)
+        result = run(*tiny, *EXTRA, f"out={name}", *args)
         assert result.returncode == 0, result.stderr
         return tmp_path / name
 
@@ -93,24 +81,30 @@ def test_known_cells_are_shared_between_spaces_and_records_are_kept(
     assert rows == [3, 3]
 
 
-def test_a_broken_store_costs_nothing_but_a_line(run: Run, tmp_path: Path) -> None:
+def test_a_broken_store_costs_nothing_but_a_line(
+    run: Run, tiny: Tiny, tmp_path: Path
+) -> None:
     store = tmp_path / "scores.sqlite"
     store.write_text("no database")
-    result = run(*TINY, "searcher=random", "budget.trials=1", f"store={store}", "out=x")
+    result = run(
+        *tiny, *EXTRA, "searcher=random", "budget.trials=1", f"store={store}", "out=x"
+    )
     assert result.returncode == 0
     assert result.stdout.count("is not used: file is not a database") == 1
     assert summary(tmp_path / "x")["evaluations"] == 1
 
 
 def test_a_store_of_another_format_is_refused_in_one_line(
-    run: Run, tmp_path: Path
+    run: Run, tiny: Tiny, tmp_path: Path
 ) -> None:
     store = tmp_path / "scores.sqlite"
     with sqlite3.connect(store) as file:
         file.execute("create table t (x)")
         file.execute("pragma user_version = 9")
     file.close()
-    result = run(*TINY, "searcher=random", "budget.trials=1", f"store={store}", "out=x")
+    result = run(
+        *tiny, *EXTRA, "searcher=random", "budget.trials=1", f"store={store}", "out=x"
+    )
     assert result.returncode == 2
     assert "has format 9, this version reads 1" in result.stderr
     assert result.stderr.count("\n") == 1

@@ -68,6 +68,20 @@ def test_blocks_count_equally_and_seeds_stay_paired() -> None:
         s.block_difference(ours, {"a": [1.0, 2.0, 9.0]})
 
 
+def test_a_bootstrap_of_many_pairs_has_the_normal_interval() -> None:
+    values = np.random.default_rng(1).normal(0.3, 2.0, size=2000)
+    got = s.block_difference({0: values}, {0: np.zeros(2000)})
+    half = 1.96 * values.std() / 2000**0.5
+    assert got.low == pytest.approx(values.mean() - half, abs=0.01)
+    assert got.high == pytest.approx(values.mean() + half, abs=0.01)
+
+
+def test_sign_test_by_hand() -> None:
+    # Four wins of five: (5 + 1) / 2**5; the tie is left out.
+    assert s.sign_test([1.0, 2.0, 0.5, 3.0, -1.0, 0.0]) == s.Signs(4, 1, 6 / 32)
+    assert s.sign_test([0.0] * 5) == s.Signs(0, 0, 1.0)
+
+
 def test_the_bootstrap_covers_as_often_as_it_says() -> None:
     rng = np.random.default_rng(1)
     covered = 0

@@ -20,25 +20,14 @@ from fpnbench.train.module import ProxyModule
 from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.records import WeightedAP, unpack
 
-QUICK = (
-    "image_px=64",
-    "data.train_images=16",
-    "data.val_images=8",
-    "data.test_images=8",
-    "data.objects=[1,3]",
-    "data.sizes=[12,16,24]",
-    "recipe.batch=4",
-    "width=16",
-    "detector.width=16",
-    "evaluator.epochs=2",
-)
-
 
 @pytest.fixture
-def proxy(conf, tmp_path):
+def proxy(conf, tiny, tmp_path):
     def make(*overrides: str) -> ProxyTrainer:
         torch.set_num_threads(1)
-        made = build_evaluator(conf(*QUICK, f"evaluator.cache={tmp_path}", *overrides))
+        made = build_evaluator(
+            conf(*tiny, "evaluator.epochs=2", f"evaluator.cache={tmp_path}", *overrides)
+        )
         assert isinstance(made, ProxyTrainer)
         return made
 

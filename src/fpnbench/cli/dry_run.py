@@ -21,7 +21,7 @@ from fpnbench.cli.build import build_ledger, build_searcher
 from fpnbench.cli.checks import assignment
 from fpnbench.cli.folder import names
 from fpnbench.cli.progress import clock
-from fpnbench.cli.shelf import own_environment
+from fpnbench.cli.store import own_environment
 from fpnbench.graph.decision import cardinality
 from fpnbench.graph.genotype import Genotype
 from fpnbench.search.budget import Budget

@@ -21,7 +21,7 @@ from rich.table import Table
 from fpnbench.cli.build import build_space
 from fpnbench.cli.folder import mode_folder, write_whole
 from fpnbench.cli.report import configuration, run_folders
-from fpnbench.cli.shelf import measured, open_store
+from fpnbench.cli.store import measured, open_store
 from fpnbench.cli.train import trainer
 from fpnbench.graph.canonical import canonical, digest
 from fpnbench.graph.decision import Choices
@@ -129,7 +129,6 @@ class Judge:
         with open_dict(recorded):
             recorded.store = store
             recorded.evaluator.folds = None
-            recorded.evaluator.records = True
         self._evaluator: ProxyTrainer = trainer(recorded).for_final("val")
         self._store = open_store(recorded, self._evaluator, _note)
         self._epochs = int(recorded.data.final_epochs)

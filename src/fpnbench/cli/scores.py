@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fpnbench.cli.folder import mode_folder, write_text, write_whole
-from fpnbench.cli.shelf import own_environment
+from fpnbench.cli.store import own_environment
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.score import read_score
 from fpnbench.search.store import Place, ScoreStore, StoredScore

@@ -36,7 +36,7 @@ from fpnbench.cli.folder import (
     write_text,
 )
 from fpnbench.cli.progress import SearchProgress, result_table
-from fpnbench.cli.shelf import known_cells, open_store
+from fpnbench.cli.store import known_cells, open_store
 from fpnbench.search.budget import Budget, Ending, parse_budget
 from fpnbench.search.ledger import Ledger
 from fpnbench.search.loop import Interrupted, Task, search

@@ -77,6 +77,25 @@ def block_difference(
     return Estimate(float(np.mean(means)), low, high)
 
 
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Pairs above and below zero, and the chance of so many wins if both were equal."""
+
+    wins: int
+    losses: int
+    p: float
+
+
+def sign_test(differences: Sequence[float]) -> Signs:
+    """Return the one-sided sign test of paired differences; ties are left out."""
+    values = np.asarray(differences, float)
+    wins, losses = int((values > 0).sum()), int((values < 0).sum())
+    p = 1.0
+    if wins + losses:
+        p = float(stats.binomtest(wins, wins + losses, alternative="greater").pvalue)
+    return Signs(wins, losses, p)
+
+
 def icc(groups: Sequence[Sequence[float]]) -> Estimate:
     """Return ICC(1) of equally large groups with its F interval.
 

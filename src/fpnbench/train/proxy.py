@@ -31,7 +31,7 @@ from fpnbench.train.fit import (
 )
 from fpnbench.train.folds import Sides, grouped_folds, joined, together
 from fpnbench.train.recipe import Recipe
-from fpnbench.train.records import match
+from fpnbench.train.records import Records, match
 
 VERSION = 2
 """Of the training code: raised when a change may move a score; part of `benchmark`."""
@@ -142,19 +142,17 @@ class ProxyTrainer:
             EvaluationError: it could not be trained; carries the cost of all folds.
             UserError: as `check`, before the cache is filled.
         """
-        self.check(genotype)
-        parts: list[Trained] = []
-        try:
-            for setting in self.settings:
-                parts.append(train_and_score(setting, genotype, epochs, seed))
-        except EvaluationError as error:
-            error.images += sum(part.score.images for part in parts)
-            error.gmacs += sum(part.score.train_gmacs for part in parts)
-            raise
-        dataset, found = together([side for _, side in self.sides], parts)
+        score, dataset, found = self._score(genotype, epochs, seed)
         if self.records:
             self.keep(genotype, epochs, seed, match(dataset, found).pack())
-        return joined(dataset, found, parts)
+        return score
+
+    def with_records(
+        self, genotype: Genotype, epochs: int, seed: int
+    ) -> tuple[Score, Records]:
+        """Return the records beside the score, whatever `records` says."""
+        score, dataset, found = self._score(genotype, epochs, seed)
+        return score, match(dataset, found)
 
     def train(self, genotype: Genotype, epochs: int, seed: int) -> Trained:
         """Train one canonical genotype and keep its weights; the first fold alone."""
@@ -187,6 +185,22 @@ class ProxyTrainer:
         sides = self._source.split("train"), self._source.split(part)  # type: ignore[arg-type]
         other._use(sides)
         return other
+
+    def _score(
+        self, genotype: Genotype, epochs: int, seed: int
+    ) -> tuple[Score, DetectionSet, list[Detections]]:
+        """Return the score, and of all folds the scored photos and what was found."""
+        self.check(genotype)
+        parts: list[Trained] = []
+        try:
+            for setting in self.settings:
+                parts.append(train_and_score(setting, genotype, epochs, seed))
+        except EvaluationError as error:
+            error.images += sum(part.score.images for part in parts)
+            error.gmacs += sum(part.score.train_gmacs for part in parts)
+            raise
+        dataset, found = together([side for _, side in self.sides], parts)
+        return joined(dataset, found, parts), dataset, found
 
     def _use(self, *sides: Sides) -> None:
         self.sides = sides

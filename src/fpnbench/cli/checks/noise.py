@@ -13,12 +13,12 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
 
 from fpnbench.cli.build import build_evaluator, load_cell
-from fpnbench.cli.shelf import measured, open_store
+from fpnbench.cli.store import measured, open_store
 from fpnbench.graph.canonical import canonical
 from fpnbench.graph.errors import UserError
 from fpnbench.report.bar import Bar
@@ -59,8 +59,6 @@ def train_all(
     cfg: DictConfig, cells: Sequence[str], seeds: Sequence[int]
 ) -> tuple[Draws, list[list[Records]]]:
     """Return the AP of every cell and seed, (C, S), and the records behind it."""
-    with open_dict(cfg):
-        cfg.evaluator.records = True
     evaluator = build_evaluator(cfg)
     if not isinstance(evaluator, ProxyTrainer):
         raise UserError("what=noise trains networks: evaluator=proxy is needed")

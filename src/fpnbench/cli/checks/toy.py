@@ -22,7 +22,7 @@ from fpnbench.graph.canonical import canonical, digest
 from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import Space
 from fpnbench.report.bar import Bar
-from fpnbench.report.effect import Effect, paired_effect
+from fpnbench.report.statistics import block_difference, sign_test
 from fpnbench.search.searcher import Searcher
 from fpnbench.search.toy import ToyEvaluator
 from fpnbench.search.trial import Status, Trial
@@ -119,13 +119,13 @@ def bar(
     space: str, noise: float, name: str, ours: Sequence[float], theirs: Sequence[float]
 ) -> Bar:
     """Compare the runs of a searcher with those of the baseline."""
-    pairs = zip(ours, theirs, strict=True)
-    effect: Effect = paired_effect([a - b for a, b in pairs])
+    effect = block_difference({space: ours}, {space: theirs})
+    signs = sign_test([a - b for a, b in zip(ours, theirs, strict=True)])
     mean, base = sum(ours) / len(ours), sum(theirs) / len(theirs)
     measured = (
-        f"{effect.mean:+.4f} [{effect.low:+.4f}, {effect.high:+.4f}] "
+        f"{effect.value:+.4f} [{effect.low:+.4f}, {effect.high:+.4f}] "
         f"({mean:.4f} against {base:.4f}), "
-        f"{effect.wins} wins, {effect.losses} losses, p={effect.p:.1g}"
+        f"{signs.wins} wins, {signs.losses} losses, p={signs.p:.1g}"
     )
     title = f"{space}, noise {noise:g}: {name} over {BASELINE}"
     return Bar(title, "95 % interval above 0", measured, effect.low > 0)

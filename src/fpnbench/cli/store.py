@@ -33,17 +33,13 @@ def open_store(
         return None
     store = ScoreStore(Path(cfg.store), own_environment(), warn)
     if isinstance(evaluator, ProxyTrainer):
-        evaluator.keep = keeper(store, evaluator.benchmark)
+        benchmark = evaluator.benchmark
+
+        def keep(genotype: Genotype, epochs: int, seed: int, records: bytes) -> None:
+            store.add_records(Place(digest(genotype), benchmark, seed, epochs), records)
+
+        evaluator.keep = keep
     return store
-
-
-def keeper(store: ScoreStore, benchmark: str) -> Callable[..., None]:
-    """Return what puts the records of a score into the store."""
-
-    def keep(genotype: Genotype, epochs: int, seed: int, records: bytes) -> None:
-        store.add_records(Place(digest(genotype), benchmark, seed, epochs), records)
-
-    return keep
 
 
 def measured(
@@ -56,7 +52,7 @@ def measured(
     """Return score and records of a network, from the store if both are there.
 
     Args:
-        evaluator: makes records (`evaluator.records=true`).
+        evaluator: trains and scores.
         store: where they are kept; None: nowhere.
         genotype: canonical.
         epochs: fidelity.
@@ -70,17 +66,11 @@ def measured(
         known, found = store.find(place), store.records(place)
         if known is not None and found is not None:
             return known, unpack(found), True
-    kept: list[bytes] = []
-
-    def keep(_: Genotype, __: int, ___: int, records: bytes) -> None:
-        kept.append(records)
-
-    evaluator.keep = keep
-    score = evaluator(genotype, epochs, seed)
+    score, records = evaluator.with_records(genotype, epochs, seed)
     if store is not None:
         store.add(place, score)
-        store.add_records(place, kept[0])
-    return score, unpack(kept[0]), False
+        store.add_records(place, records.pack())
+    return score, records, False
 
 
 def own_environment() -> dict[str, Any]:
