@@ -1,6 +1,8 @@
 """Bars: claims of the project with what was measured, as `mode=check` prints them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +20,19 @@ class Bar:
     bar: str
     measured: str
     held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a check returns that has measured a table besides its bars.
+
+    Attributes:
+        bars: the claims.
+        about: what they are about: benchmark, epochs, data, and figures that stand for
+            the whole, as JSON holds them.
+        rows: the table, one mapping a row, all with the same columns.
+    """
+
+    bars: Sequence[Bar]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, Any]] = ()
