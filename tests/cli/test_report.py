@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
+
+from fpnbench.cli import report
 
 Cli = Callable[..., Any]
 RUN = Path(__file__).parents[2] / "run.py"
@@ -161,6 +164,71 @@ def test_a_misspelt_value_is_the_users_mistake_and_a_baseline_may_be_absent(
     done = cli("mode=report", "runs='many/*'", "baseline=randm")
     assert done.code == 0
     assert "Without one row of randm to compare with: nasfpn evo" in done.out
+
+
+@pytest.fixture
+def evidence(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[dict[str, object]], None]:
+    """The runs as if their networks had been trained, and what is known of them."""
+    for path in runs.glob("*/summary.json"):
+        told = json.loads(path.read_text())
+        path.write_text(json.dumps(told | {"evaluator": "proxy"}))
+    monkeypatch.setattr(report, "EVIDENCE", tmp_path / "evidence.json")
+
+    def write(facts: dict[str, object]) -> None:
+        known = {told["benchmark"]: {"6": facts, "60": {}}}
+        (tmp_path / "evidence.json").write_text(json.dumps(known))
+
+    return write
+
+
+def test_a_benchmark_that_does_not_order_its_controls_makes_no_table(
+    cli: Cli, evidence: Callable[..., None], tmp_path: Path
+):
+    evidence({"controls": ["panet > rolled", "bifpn > noisy"], "label": "demo"})
+    done = cli("mode=report", "runs='many/*'", "out=told")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "at 6 epochs does not order its controls (panet > rolled, bif" in done.err
+    assert "controls=ignored" in done.err
+    assert not (tmp_path / "told").exists()
+    done = cli("mode=report", "runs='many/*'", "out=told", "controls=ignored")
+    assert done.code == 0
+    words = "demo; controls out of order: panet > rolled, bifpn > noisy; order not "
+    assert words in done.out
+    assert words in (tmp_path / "told" / "report.md").read_text()
+    done = cli("mode=report", "runs='many/*'", "controls=maybe")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "controls=maybe is not one of required, ignored" in done.err
+
+
+def test_what_is_known_of_a_benchmark_stands_above_every_table(
+    cli: Cli, evidence: Callable[..., None], tmp_path: Path
+):
+    for facts, words in (
+        (None, "controls not checked"),
+        (
+            {
+                "controls": [],
+                "orders": {"share": 0.7, "macs": 0.6},
+                "label": "for method tests",
+            },
+            "for method tests; order not shown to transfer",
+        ),
+    ):
+        if facts is not None:
+            evidence(facts)
+        done = cli("mode=report", "runs='many/*'", "out=told")
+        assert done.code == 0
+        assert done.out.count(words) == 1
+        lines = (tmp_path / "told" / "report.md").read_text().splitlines()
+        heads = [n for n, line in enumerate(lines) if line.startswith("| --- ")]
+        assert len(heads) == 3  # matrix, hypervolume, trials
+        assert {lines[n - 3] for n in heads} == {f"**{words}**"}
+        tex = (tmp_path / "told" / "matrix.tex").read_text()
+        assert f": {words}}}" in re.search(r"\\caption\{.*", tex)[0]
+        for path in (tmp_path / "told").glob("*.csv"):
+            assert {row["note"] for row in table(path)} == {f"DEMO; {words}"}
 
 
 def test_other_versions_are_said_once(cli: Cli, runs: Path):

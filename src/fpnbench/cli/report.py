@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from fpnbench.cli.build import CONF
 from fpnbench.cli.folder import (
     fixed,
     flat,
@@ -23,6 +24,12 @@ from fpnbench.graph.errors import UserError
 from fpnbench.report import tables
 from fpnbench.report.anytime import curves
 from fpnbench.report.comparison import curves_figure, frontier_figure
+from fpnbench.report.evidence import (
+    Evidence,
+    check_controls,
+    find_evidence,
+    heading,
+)
 from fpnbench.report.frontier import points, volumes
 from fpnbench.report.matrix import matrix
 from fpnbench.report.runs import (
@@ -34,23 +41,30 @@ from fpnbench.report.runs import (
     with_finalists,
 )
 
+EVIDENCE = CONF.parent / "experiments" / "proxy" / "evidence.json"
+"""What the checkout knows about its benchmarks."""
 RESULTS = ("summary.json", "trials.csv")
 """What a run leaves behind when it ends, beside its `config.yaml`."""
 
 
 def main(cfg: DictConfig) -> int:
-    """Print the space x searcher matrix of `runs=` and write it with its figures."""
+    """Print the space x searcher matrix of `runs=` and write it with its figures.
+
+    Raises:
+        UserError: the runs make no table, or none that says anything about pyramids.
+    """
     found, skipped = run_folders(cfg.runs)
     runs = [with_finalists(read_run(path, configuration(path))) for path in found]
     check_finalists(runs, cfg.finalists)
     check_comparable(runs)
+    above = evidence_of(runs, cfg.controls)
     table, console = matrix(runs, cfg.baseline), Console()
     notes = [*tables.notes(table), *environments(runs)]
-    console.print(printed(table))
+    console.print(printed(table, above))
     for note in notes:
         console.print(note, style="dim", highlight=False)
     folder = mode_folder(cfg, "report")
-    write(folder, runs, table, notes)
+    write(folder, runs, table, notes, above)
     plus = f"; skipped: {skipped}" if skipped else ""
     console.print(f"{len(runs)} runs{plus}; written to {folder}", soft_wrap=True)
     return 0
@@ -70,6 +84,21 @@ def check_finalists(runs: list[Run], wanted: object) -> None:
             f"finalists=required, but {len(lacking)} of {len(runs)} runs have none: "
             f"{', '.join(lacking)}; mode=finalists makes them"
         )
+
+
+def evidence_of(runs: list[Run], wanted: object) -> str:
+    """Return what is known of the runs' benchmark, the words above their tables.
+
+    Raises:
+        UserError: `controls=` is not what it may be, or the controls of the benchmark
+            are out of order and `controls=required`.
+    """
+    if wanted not in ("required", "ignored"):
+        raise UserError(f"controls={wanted} is not one of required, ignored")
+    found: list[Evidence] = find_evidence(runs, EVIDENCE)
+    if wanted == "required":
+        check_controls(found)
+    return heading(found)
 
 
 def run_folders(wanted: object) -> tuple[list[Path], str]:
@@ -121,10 +150,11 @@ def environments(runs: list[Run]) -> list[str]:
     return [f"Computed with different {differ}: APs may differ by it."] * bool(differ)
 
 
-def printed(table: pd.DataFrame) -> Table:
-    """Return the matrix for the terminal."""
+def printed(table: pd.DataFrame, above: str) -> Table:
+    """Return the matrix for the terminal, with the words that stand above it."""
     header, *rows = tables.matrix_cells(table, tables.BRIEF)
-    shown = Table(title=tables.title(table), title_justify="left", box=None)
+    title = "\n".join(filter(None, [tables.title(table), above]))
+    shown = Table(title=title, title_justify="left", box=None)
     for place, name in enumerate(header):
         justify: Literal["left", "right"] = "left" if place < 2 else "right"
         shown.add_column(name, justify=justify, overflow="fold")
@@ -133,8 +163,13 @@ def printed(table: pd.DataFrame) -> Table:
     return shown
 
 
-def write(folder: Path, runs: list[Run], table: pd.DataFrame, notes: list[str]) -> None:
-    """Write the tables and figures of a report, numbers before pictures."""
+def write(
+    folder: Path, runs: list[Run], table: pd.DataFrame, notes: list[str], above: str
+) -> None:
+    """Write the tables and figures of a report, numbers before pictures.
+
+    The words `above` stand over every table, and in every row of a CSV.
+    """
     course, found, asked = curves(runs), points(runs), counts(runs)
     areas, title, cells = (
         volumes(found),
@@ -143,12 +178,14 @@ def write(folder: Path, runs: list[Run], table: pd.DataFrame, notes: list[str]) 
     )
     frames = {"matrix": table, "curves": course, "counts": asked, "hypervolume": areas}
     frames["frontier"] = found[found["frontier"]].drop(columns="frontier")
-    demo = "DEMO" if tables.is_demo(table) else ""
+    note = "; ".join(filter(None, ["DEMO" * tables.is_demo(table), above]))
     for name, frame in frames.items():
-        text = frame.assign(note=demo).to_csv(index=False)
+        text = frame.assign(note=note).to_csv(index=False)
         write_text(folder / f"{name}.csv", text)
-    write_text(folder / "matrix.tex", tables.latex(cells, title, notes))
-    parts = [f"# {title}", tables.markdown(cells), *notes]
+    caption = ": ".join(filter(None, [title, above]))
+    write_text(folder / "matrix.tex", tables.latex(cells, caption, notes))
+    markdown = partial(tables.markdown, above=above)
+    parts = [f"# {title}", markdown(cells), *notes]
     if len(course):
         name = tables.title(table, "best so far")
         draw(folder, "curves", partial(curves_figure, course, title=name))
@@ -157,13 +194,13 @@ def write(folder: Path, runs: list[Run], table: pd.DataFrame, notes: list[str]) 
         name = tables.title(table, "AP against cost")
         draw(folder, "frontier", partial(frontier_figure, found, title=name))
         volume = [tables.volume_cells(areas, cost) for cost in areas["cost"].unique()]
-        parts += ["## AP against cost", *map(tables.markdown, volume), tables.VOLUME]
+        parts += ["## AP against cost", *map(markdown, volume), tables.VOLUME]
         parts.append("![AP against cost](frontier.png)")
     listed = "\n".join(f"- `{run.folder}`: {run.summary['status']}" for run in runs)
     benchmark = f"Benchmark `{runs[0].summary['benchmark']}`, {len(runs)} runs:"
     parts += [
         "## Trials",
-        tables.markdown(tables.count_cells(asked)),
+        markdown(tables.count_cells(asked)),
         benchmark,
         listed,
     ]

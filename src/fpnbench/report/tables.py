@@ -232,11 +232,12 @@ def _meanings(table: pd.DataFrame) -> str:
     )
 
 
-def markdown(cells: Cells) -> str:
-    """Return cells as a Markdown table."""
+def markdown(cells: Cells, above: str = "") -> str:
+    """Return cells as a Markdown table, below a line in bold if there is one."""
     rule = ["---", "---", *["---:"] * (len(cells[0]) - 2)]
     lines = [cells[0], rule, *cells[1:]]
-    return "\n".join(f"| {' | '.join(line)} |".replace("  ", " ") for line in lines)
+    rows = (f"| {' | '.join(line)} |".replace("  ", " ") for line in lines)
+    return "\n".join([f"**{above}**\n"] * bool(above) + [*rows])
 
 
 def latex(cells: Cells, caption: str, notes: Sequence[str]) -> str:

@@ -1,0 +1,118 @@
+"""What is known of a benchmark: whether its order of pyramids means anything.
+
+Evidence is measured by the checks and written into one JSON file,
+
+    {benchmark: {epochs, as text: {
+        "data": the preset,
+        "controls": names of the pairs that `what=controls` found the wrong way round,
+            [] if none,
+        "icc": [value, low, high], of AP over evaluator seeds (`what=signal`),
+        "orders": {"share": of the published pairs that the proxy orders as published,
+            "macs": of those that counting MACs does} (`what=orders`),
+        "label": "for claims", "for method tests" or "demo"}}}
+
+in which every key may be absent: what was not measured is not known.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fpnbench.graph.errors import UserError
+from fpnbench.report.runs import Run
+
+LEAST_ORDERS = 0.75
+"""Share of the published pairs from which on an order may be called theirs; above that
+of MACs, too. 18 of the 23 pairs of the suite."""
+UNCHECKED = "controls not checked"
+UNSHOWN = "order not shown to transfer"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one benchmark at one number of epochs.
+
+    Attributes:
+        benchmark: its id.
+        epochs: the fidelity, as text.
+        facts: its entry of the file, empty if there is none.
+    """
+
+    benchmark: str
+    epochs: str
+    facts: Mapping[str, Any]
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the pairs of controls that are known to be the wrong way round."""
+        return list(self.facts.get("controls", ()))
+
+    @property
+    def words(self) -> str:
+        """What has to stand above every table: label, controls, transfer.
+
+        An order that was not compared with published ones is not shown to transfer;
+        where nothing at all is known, that the controls are not checked says enough.
+        """
+        orders = self.facts.get("orders", {})
+        share, macs = orders.get("share", 0.0), orders.get("macs", 1.0)
+        told = [str(self.facts["label"])] if "label" in self.facts else []
+        if "controls" not in self.facts:
+            told.append(UNCHECKED)
+        elif self.failed:
+            told.append(f"controls out of order: {', '.join(self.failed)}")
+        if self.facts and (share < LEAST_ORDERS or share <= macs):
+            told.append(UNSHOWN)
+        return "; ".join(told)
+
+
+def find_evidence(runs: Iterable[Run], path: Path) -> list[Evidence]:
+    """Return what is known of the benchmarks of runs, each with its epochs once.
+
+    The toy evaluator has no order to be shown, and no entry.
+
+    Args:
+        runs: of one report.
+        path: the file; where it is absent nothing is known.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    wanted = {
+        (str(run.summary["benchmark"]), str(run.config.get("evaluator.epochs")))
+        for run in runs
+        if run.summary["evaluator"] != "toy"
+    }
+    try:
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        return [
+            Evidence(benchmark, epochs, known.get(benchmark, {}).get(epochs, {}))
+            for benchmark, epochs in sorted(wanted)
+        ]
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read as evidence: {error}") from error
+
+
+def check_controls(found: Iterable[Evidence]) -> None:
+    """Refuse benchmarks whose controls are known to be out of order.
+
+    Raises:
+        UserError: names the pairs.
+    """
+    for each in found:
+        if each.failed:
+            raise UserError(
+                f"benchmark {each.benchmark} at {each.epochs} epochs does not order "
+                f"its controls ({', '.join(each.failed)}): its tables say nothing "
+                "about pyramids; controls=ignored makes them and says so above each"
+            )
+
+
+def heading(found: Sequence[Evidence]) -> str:
+    """Return the words above the tables; of several numbers of epochs each says its."""
+    told = {each.epochs: each.words for each in found if each.words}
+    if len(found) < 2:
+        return "".join(told.values())
+    return " | ".join(f"{epochs} epochs: {words}" for epochs, words in told.items())

@@ -1,0 +1,82 @@
+"""What stands above a table, and which benchmarks make none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fpnbench.graph.errors import UserError
+from fpnbench.report.evidence import (
+    Evidence,
+    check_controls,
+    find_evidence,
+    heading,
+)
+
+GOOD = {
+    "controls": [],
+    "orders": {"share": 0.75, "macs": 0.7},
+    "label": "for claims",
+}
+UNSHOWN = "for claims; order not shown to transfer"
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (GOOD, "for claims"),
+        (GOOD | {"orders": {"share": 0.74, "macs": 0.1}}, UNSHOWN),
+        # No better than counting MACs.
+        (GOOD | {"orders": {"share": 0.8, "macs": 0.8}}, UNSHOWN),
+        (GOOD | {"orders": {}}, UNSHOWN),
+        (
+            {"controls": ["panet > rolled", "bifpn > noisy"], "label": "demo"},
+            "demo; controls out of order: panet > rolled, bifpn > noisy; "
+            "order not shown to transfer",
+        ),
+        ({"icc": [0.6, 0.2, 0.9]}, "controls not checked; order not shown to transfer"),
+        ({}, "controls not checked"),
+    ],
+)
+def test_the_words_say_what_is_known_and_what_is_not(facts, words) -> None:
+    assert Evidence("b1", "6", facts).words == words
+    assert heading([Evidence("b1", "6", facts)]) == words
+
+
+def test_several_numbers_of_epochs_each_have_their_words() -> None:
+    found = [Evidence("b1", epochs, {}) for epochs in ("6", "12")]
+    told = "6 epochs: controls not checked | 12 epochs: controls not checked"
+    assert heading(found) == told
+    assert heading([Evidence("b1", "6", GOOD | {"label": "demo"}), found[1]]) == (
+        "6 epochs: demo | 12 epochs: controls not checked"
+    )
+
+
+def test_only_controls_that_are_known_to_fail_are_refused() -> None:
+    check_controls([Evidence("b1", "6", {}), Evidence("b1", "12", GOOD)])
+    failed = Evidence("b1", "24", {"controls": ["panet > rolled"]})
+    with pytest.raises(UserError, match=r"b1 at 24 epochs .*\(panet > rolled\).*=ign"):
+        check_controls([Evidence("b1", "6", GOOD), failed])
+
+
+def test_evidence_is_that_of_benchmark_and_epochs(make_run, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    runs = [
+        make_run(seed, [0.1], config={"evaluator.epochs": epochs})
+        for seed, epochs in enumerate((6, 6, 12))
+    ]
+    unknown = [Evidence("b1", "12", {}), Evidence("b1", "6", {})]
+    assert find_evidence(runs, path) == unknown
+    path.write_text(json.dumps({"b1": {"6": GOOD, "24": {}}, "b2": {"12": GOOD}}))
+    assert find_evidence(runs, path) == [unknown[0], Evidence("b1", "6", GOOD)]
+    toy = [make_run(0, [0.1], evaluator="toy", config={"evaluator.epochs": 6})]
+    assert find_evidence(toy, path) == []
+    assert heading([]) == ""
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"b1": 3}'])
+def test_a_broken_file_is_one_line(make_run, tmp_path: Path, text) -> None:
+    path = tmp_path / "evidence.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"evidence\.json cannot be read as evidence"):
+        find_evidence([make_run(0, [0.1], config={"evaluator.epochs": 6})], path)
