@@ -136,3 +136,38 @@ def test_equivalence_agrees_with_two_t_tests_written_out() -> None:
     assert s.equivalence(values, margin) == pytest.approx(expected)
     assert s.equivalence(values, margin) < 0.05
     assert s.equivalence(values, 0.01) > 0.05
+
+
+def test_tau_is_that_of_scipy(rng) -> None:
+    for x, y in rng.integers(0, 6, (50, 2, 12)):
+        assert s.kendall(x, y) == pytest.approx(stats.kendalltau(x, y).statistic)
+    assert np.isnan(s.kendall([1, 1, 1], [1, 2, 3]))
+
+
+def test_tau_across_seeds_by_hand() -> None:
+    # Seeds 0 and 2 agree; seed 1 swaps two of three: tau 1/3 with each of them.
+    orders = np.transpose([[1, 2, 3], [1, 3, 2], [1, 2, 3]])
+    assert s.tau_across(orders, orders) == pytest.approx((1 + 1 / 3 + 1 / 3) / 3)
+    macs = np.repeat([[1], [2], [3]], 3, axis=1)
+    assert s.tau_across(macs, orders) == pytest.approx((1 + 1 / 3 + 1) / 3)
+
+
+def test_the_better_half_is_chosen_by_the_seed_that_is_not_compared() -> None:
+    # Halves: by seed 0 the last two, by seed 1 the first two, by seed 2 the last two.
+    values = np.transpose([[1, 2, 3, 4], [4, 3, 1, 2], [2, 1, 4, 3]])
+    # Seeds 1 and 2 in the last two disagree, 0 and 2 in the first two disagree, 0 and 1
+    # in the last two agree.
+    assert s.tau_across(values, values, half=True) == pytest.approx((-1 - 1 + 1) / 3)
+    assert np.isnan(s.tau_across(values[:, :2], values[:, :2], half=True))
+
+
+def test_the_better_half_of_pure_noise_has_no_tau(rng) -> None:
+    noise = rng.normal(size=(400, 24, 3))
+    taus = [s.tau_across(values, values, half=True) for values in noise]
+    assert abs(np.mean(taus)) < 3 * np.std(taus) / 20
+
+
+def test_explained_variance_by_hand() -> None:
+    assert s.explained([1, 2, 3], [3, 5, 7]) == pytest.approx(1)
+    assert s.explained([1, 2, 3], [1, 3, 2]) == pytest.approx(0.25)
+    assert np.isnan(s.explained([1, 1, 1], [1, 2, 3]))

@@ -73,6 +73,27 @@ def measured(
     return score, records, False
 
 
+def scored(
+    evaluator: Evaluator,
+    store: ScoreStore | None,
+    genotype: Genotype,
+    epochs: int,
+    seed: int,
+) -> Score:
+    """Return the score of a canonical network, from the store if it is there.
+
+    Raises:
+        EvaluationError: it could not be scored.
+    """
+    place = Place(digest(genotype), evaluator.benchmark, seed, epochs)
+    if store is None:
+        return evaluator(genotype, epochs, seed)
+    if (known := store.find(place)) is None:
+        known = evaluator(genotype, epochs, seed)
+        store.add(place, known)
+    return known
+
+
 def own_environment() -> dict[str, Any]:
     """Return what may move a score by rounding: versions, processor, threads."""
     values = flat(environment())

@@ -1,3 +1,4 @@
+# ruff: noqa: N803
 """Statistics of comparisons; every function has a known answer in its tests.
 
 All bootstraps are percentile intervals at 95 % from a fixed generator, so that the same
@@ -6,6 +7,7 @@ numbers give the same interval everywhere.
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -128,9 +130,55 @@ def icc(groups: Sequence[Sequence[float]]) -> Estimate:
 def kendall(x: ArrayLike, y: ArrayLike) -> float:
     """Return Kendall's tau-b, NaN where one side is constant.
 
-    Source: Kendall 1945; scipy.
+    Compares every pair: for the few networks of a bootstrap, where sorting them as
+    scipy does takes twenty times as long.
+
+    Source: Kendall 1945.
     """
-    return float(stats.kendalltau(x, y).statistic)
+    columns = np.asarray(x, float), np.asarray(y, float)
+    a, b = (np.sign(np.subtract.outer(column, column)) for column in columns)
+    untied = np.count_nonzero(a) * np.count_nonzero(b)
+    return float((a * b).sum() / untied**0.5) if untied else float("nan")
+
+
+def tau_across(x_NS: ArrayLike, y_NS: ArrayLike, *, half: bool = False) -> float:
+    """Return how well x of one seed ranks y of another, the mean over pairs of seeds.
+
+    With x = y: how far the ranking repeats itself. A number of the network alone (its
+    MACs) stands in every column of x; its tau then compares with that of x = y.
+
+    Args:
+        x_NS: by network and seed.
+        y_NS: likewise.
+        half: rank the better half alone, by y of the seeds that are not compared: a
+            half chosen by what is compared would be lucky in it, and two seeds that
+            make one sum run against each other where that sum is cut. NaN below three
+            seeds.
+    """
+    x, y = np.asarray(x_NS, float), np.asarray(y_NS, float)
+    networks, seeds = y.shape
+    taus = []
+    for a, b in permutations(range(seeds), 2):
+        rows = np.arange(networks)
+        if half:
+            others = [seed for seed in range(seeds) if seed not in (a, b)]
+            if not others:
+                return float("nan")
+            best = np.argsort(-y[:, others].mean(1), kind="stable")
+            rows = best[: (networks + 1) // 2]
+        taus.append(kendall(x[rows, a], y[rows, b]))
+    return float(np.mean(taus))
+
+
+def explained(x: ArrayLike, y: ArrayLike) -> float:
+    """Return the share of y's variance on a straight line over x, NaN for a constant.
+
+    The squared correlation of Pearson.
+    """
+    columns = np.asarray([x, y], float)
+    if (np.ptp(columns, axis=1) == 0).any():
+        return float("nan")
+    return float(np.corrcoef(columns)[0, 1] ** 2)
 
 
 def partial_tau(x: ArrayLike, y: ArrayLike, given: ArrayLike) -> float:

@@ -1,0 +1,298 @@
+# ruff: noqa: N803
+"""`what=signal`: how far a single score ranks the networks of a space.
+
+Networks that random search would draw are trained with several evaluator seeds, and
+their scores are shared with it through the store. Beside AP stand what else a training
+tells (AP50, held-out loss) and what is known without one (MACs, parameters, depth,
+nodes): a proxy that ranks no better than MACs is not worth its time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import isnan
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from fpnbench.cli.build import build_evaluator, build_space
+from fpnbench.cli.store import open_store, scored
+from fpnbench.cli.values import fits
+from fpnbench.graph.canonical import digest
+from fpnbench.graph.decision import Choices
+from fpnbench.graph.errors import UserError
+from fpnbench.graph.genotype import Genotype
+from fpnbench.graph.ops import Conv, SepConv, StridedConv
+from fpnbench.graph.protocols import EvaluationError, Evaluator, Space
+from fpnbench.graph.score import Score
+from fpnbench.report.bar import Bar, Findings
+from fpnbench.report.statistics import (
+    Estimate,
+    explained,
+    icc,
+    kendall,
+    over_items,
+    partial_tau,
+    tau_across,
+)
+from fpnbench.search.feasible import what_is_read
+from fpnbench.search.searcher import uniform_choices
+
+DRAWS = 100
+"""Draws for each network wanted, before a space is said to hold too few."""
+TRAINED, KNOWN = ("ap", "ap50", "loss"), ("macs", "params", "depth", "nodes")
+"""Numbers of a network that a training tells, and that are known without one."""
+Values = NDArray[np.float64]
+"""A number of the networks by network and evaluator seed, (N, S)."""
+Figures = dict[str, dict[str, Estimate]]
+WORDS = {
+    "icc": "ICC(1) over seeds",
+    "tau": "tau between seeds",
+    "tau_better_half": "tau between seeds, better half",
+    "tau_given_macs": "tau between seeds, given MACs",
+    "ap": "tau to the AP of another seed",
+    "ap_better_half": "tau to the AP of another seed, better half",
+    "mean_ap": "tau of means to AP",
+    "explained": "share of the mean AP's variance",
+}
+"""What `figures` finds, as it is printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A network as random search draws it: proposal `number` of its run."""
+
+    number: int
+    choices: Choices
+    key: str
+    genotype: Genotype
+
+
+def run(cfg: DictConfig) -> Findings:
+    """Score the networks with every seed and say how far their order repeats itself.
+
+    Raises:
+        UserError: too few networks or seeds, a space that has not as many, or an
+            evaluator that tells no AP.
+    """
+    seeds = read_seeds(cfg)
+    space, evaluator = build_space(cfg), build_evaluator(cfg)
+    networks = draw(space, evaluator, cfg.seed, cfg.signal.networks)
+    found = score_all(cfg, evaluator, networks, seeds)
+    if len(found) < 3:
+        raise UserError(f"only {len(found)} networks of {space.name} could be scored")
+    tables = tabulate(found)
+    if "ap" not in tables:
+        raise UserError("what=signal ranks by AP, which this evaluator does not tell")
+    measured = figures(tables, cfg.signal.resamples)
+    about = {
+        "data": str(cfg.data.name),
+        "space": space.name,
+        "benchmark": evaluator.benchmark,
+        "epochs": evaluator.epochs,
+        **{name: cfg[name] for name in ("image_px", "width", "repeats")},
+        "search_seed": cfg.seed,
+        "seeds": seeds,
+        "networks": len(found),
+        "figures": {
+            name: {figure: told(value) for figure, value in each.items()}
+            for name, each in measured.items()
+        },
+    }
+    show(measured)
+    share = measured["ap"]["icc"]
+    bar = hold(space.name, len(found), share, cfg.signal.least_icc)
+    return Findings([bar], about, rows(found, seeds))
+
+
+def read_seeds(cfg: DictConfig) -> list[int]:
+    """Return the evaluator seeds.
+
+    Raises:
+        UserError: they are no list of two different whole numbers or more.
+    """
+    seeds = cfg.signal.seeds
+    if OmegaConf.is_config(seeds):
+        seeds = OmegaConf.to_container(seeds)
+    if not fits(seeds, list[int]) or len(set(seeds)) < max(2, len(seeds)):
+        raise UserError(f"signal.seeds={seeds}: two different whole numbers or more")
+    return cast(list[int], seeds)
+
+
+def draw(space: Space, evaluator: Evaluator, seed: int, count: int) -> list[Drawn]:
+    """Return the first different networks that random search with `seed` would score.
+
+    Raises:
+        UserError: so many are not found.
+    """
+    networks: dict[str, Drawn] = {}
+    for number in range(DRAWS * count):
+        choices = uniform_choices(space.decisions, seed, number)
+        try:
+            genotype = what_is_read(space.decode(choices), evaluator)
+        except UserError:
+            continue  # does not fit, as others may: infeasible in a search
+        key = digest(genotype)
+        networks.setdefault(key, Drawn(number, choices, key, genotype))
+        if len(networks) == count:
+            return list(networks.values())
+    raise UserError(
+        f"signal.networks={count}: {DRAWS * count} draws of the space {space.name} "
+        f"hold {len(networks)} different networks that fit"
+    )
+
+
+def score_all(
+    cfg: DictConfig,
+    evaluator: Evaluator,
+    networks: Sequence[Drawn],
+    seeds: Sequence[int],
+) -> list[tuple[Drawn, list[Score]]]:
+    """Score network by network, every seed; one that cannot be trained is left out."""
+    console = Console()
+    store = open_store(cfg, evaluator, console.print)
+    found = []
+    for network in track(networks, "networks", console=console):
+        try:
+            scores = [
+                scored(evaluator, store, network.genotype, evaluator.epochs, seed)
+                for seed in seeds
+            ]
+        except EvaluationError as error:
+            console.print(f"network {network.key} is left out: {error}")
+            continue
+        found.append((network, scores))
+        aps = " ".join(f"{score.ap or 0:.4f}" for score in scores)
+        console.print(f"{len(found)} {network.key} AP {aps}", highlight=False)
+    return found
+
+
+def tabulate(found: Sequence[tuple[Drawn, Sequence[Score]]]) -> Mapping[str, Values]:
+    """Return every number by network and seed, the loss negated: more is better.
+
+    What some score lacks (AP50 of the toy evaluator) is left out.
+    """
+    tables = {}
+    for name in TRAINED:
+        values = [[getattr(score, name) for score in scores] for _, scores in found]
+        if all(value is not None for row in values for value in row):
+            tables[name] = np.array(values, float) * (-1 if name == "loss" else 1)
+    for name in KNOWN:
+        column = [[known(network, scores[0])[name]] for network, scores in found]
+        tables[name] = np.repeat(np.array(column, float), len(found[0][1]), 1)
+    return tables
+
+
+def known(network: Drawn, score: Score) -> dict[str, int]:
+    """Return what is known of a network without training it."""
+    nodes = network.genotype.nodes
+    values = score.macs, score.params, depth(network.genotype), len(nodes)
+    return dict(zip(KNOWN, values, strict=True))
+
+
+def depth(genotype: Genotype) -> int:
+    """Count the convolutions on the longest way through a pyramid, without projections.
+
+    Those stand on every way, once, and only where a map has another width.
+    """
+    depths: list[int] = []
+    for node in genotype.nodes:
+        own = isinstance(node.op, Conv | SepConv | StridedConv)
+        depths.append(own + max((depths[i] for i in node.inputs), default=0))
+    return max(depths[index] for _, index in genotype.outputs)
+
+
+def figures(tables: Mapping[str, Values], resamples: int) -> Figures:
+    """Return all figures by number; intervals are over networks.
+
+    `icc` and `tau` say how far a number repeats itself, `tau_better_half` likewise
+    where networks are good; `ap`, `ap_better_half` how well one of it ranks the AP of
+    another training, `mean_ap` how well its mean ranks the mean AP, `explained` what
+    share of the mean AP's variance lies on a straight line over it.
+    """
+    bootstrap = partial(over_items, resamples=resamples)
+    half = partial(tau_across, half=True)
+    ap, found = tables["ap"], {}
+    for name, table in tables.items():
+        one: dict[str, Estimate] = {}
+        if name in TRAINED:
+            one["icc"] = icc(table.tolist())
+            one["tau"] = bootstrap(tau_across, table, table)
+            one["tau_better_half"] = bootstrap(half, table, table)
+        if name != "ap":
+            means = table.mean(1), ap.mean(1)
+            one["ap"] = bootstrap(tau_across, table, ap)
+            one["ap_better_half"] = bootstrap(half, table, ap)
+            one["mean_ap"] = bootstrap(kendall, *means)
+            one["explained"] = bootstrap(explained, *means)
+        found[name] = one
+    found["ap"]["tau_given_macs"] = bootstrap(across_given, ap, tables["macs"][:, 0])
+    return found
+
+
+def across_given(ap_NS: Values, macs_N: Values) -> float:
+    """Return the mean tau between two seeds that MACs do not explain."""
+    seeds = range(ap_NS.shape[1])
+    return float(
+        np.mean(
+            [
+                partial_tau(ap_NS[:, a], ap_NS[:, b], macs_N)
+                for a in seeds
+                for b in seeds[:a]
+            ]
+        )
+    )
+
+
+def hold(space: str, networks: int, share: Estimate, least: float) -> Bar:
+    """Hold the ICC of AP against its bar: usable for search."""
+    name = f"{space}, {networks} networks: ICC of AP"
+    return Bar(name, f"lower end >= {least}", shown(share), share.low >= least)
+
+
+def show(measured: Figures) -> None:
+    """Print all figures, a line each."""
+    table = Table("number", "figure", "95 % over networks", box=None)
+    for name, each in measured.items():
+        for figure, value in each.items():
+            number = "-loss" if name == "loss" else name
+            table.add_row(number, WORDS[figure], shown(value))
+    Console().print(table)
+
+
+def shown(value: Estimate) -> str:
+    """Write an estimate for people."""
+    if isnan(value.value):
+        return "none"
+    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
+
+
+def told(value: Estimate) -> dict[str, float | None]:
+    """Write an estimate for JSON, which knows no NaN."""
+    return {name: None if isnan(x) else x for name, x in asdict(value).items()}
+
+
+def rows(
+    found: Sequence[tuple[Drawn, Sequence[Score]]], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return a row for every network and seed."""
+    return [
+        {
+            "number": network.number,
+            "key": network.key,
+            "choices": " ".join(map(str, network.choices)),
+            "seed": seed,
+            **{name: getattr(score, name) for name in TRAINED},
+            **{name: getattr(score, name) for name in ("ap_s", "ap_m", "ap_l")},
+            **known(network, score),
+            "cost_s": score.cost_s,
+            "train_gmacs": score.train_gmacs,
+        }
+        for network, scores in found
+        for seed, score in zip(seeds, scores, strict=True)
+    ]
