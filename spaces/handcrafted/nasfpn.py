@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from fpnbench.graph.builder import Builder
 from fpnbench.graph.errors import UserError
+from fpnbench.graph.ops import Op
 from spaces.handcrafted.parts import Features, Frame, merge, there
 
 
@@ -21,8 +22,16 @@ class Wire:
     output: bool
 
 
-def fpn_vanilla(builder: Builder, inputs: Features, frame: Frame) -> Features:
+def fpn_vanilla(
+    builder: Builder, inputs: Features, frame: Frame, *, through: Op | None = None
+) -> Features:
     """O7 = R(I7); Ok = R(Ik + Ok+1) below.
+
+    Args:
+        builder: where to.
+        inputs: by level.
+        frame: of the pyramid.
+        through: an operation that Ok+1 passes before it is added, of a control.
 
     Source: the "vanilla FPN" of NAS-FPN Fig. 7 (a) (facts 1.3); repeated, the baseline
     of EfficientDet's Table 5.
@@ -30,6 +39,8 @@ def fpn_vanilla(builder: Builder, inputs: Features, frame: Frame) -> Features:
     outputs: Features = {}
     for level in sorted(inputs, reverse=True):
         coarser = there(outputs, level + 1)
+        if through is not None:
+            coarser = [builder.add(through, source) for source in coarser]
         outputs[level] = merge(builder, frame, level, inputs[level], *coarser)
     return outputs
 

@@ -7,7 +7,7 @@ from fpnbench.graph.builder import Builder, check_levels
 from fpnbench.graph.decision import Choices, Decision, check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.ops import WeightedSum
+from fpnbench.graph.ops import Noise, Rolled, WeightedSum
 from spaces.handcrafted.efficientdet import bifpn, fully_connected
 from spaces.handcrafted.fpn import finest_only, fpn, no_lateral, no_top_down, one_map
 from spaces.handcrafted.fpnlite import fpnlite, last_layer
@@ -39,6 +39,8 @@ PYRAMIDS: dict[str, tuple[Stem, Copy]] = {
     "siso": (maps, siso),
     "no_fusion": (pooled, no_fusion),
     "ssd": (maps, ssd),
+    "rolled": (pooled, partial(fpn_vanilla, through=Rolled())),
+    "noisy": (pooled, partial(fpn_vanilla, through=Noise())),
 }
 """Stem and copy of every pyramid that is made for any levels."""
 

@@ -13,9 +13,11 @@ from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.ops import (
     Conv,
     GlobalPool,
+    Noise,
     Project,
     Resample,
     Residual,
+    Rolled,
     SepConv,
     SepProject,
     StridedConv,
@@ -126,6 +128,64 @@ def test_weighted_sum_normalises_positive_weights(generator) -> None:
     torch.testing.assert_close(module(*xs), (2 * xs[0] + xs[2]) / 3.0001)
 
 
+def test_rolled_gives_every_image_the_map_of_another(generator) -> None:
+    x = torch.randn(4, 3, 5, 5, generator=generator)
+    got = build_op(Rolled(), [3])(x)
+    came_from = [[bool((y == image).all()) for image in x].index(True) for y in got]
+    assert sorted(came_from) == [0, 1, 2, 3]
+    assert all(i != j for i, j in enumerate(came_from))
+
+
+def test_an_image_alone_in_its_batch_gets_nothing_instead_of_its_own_map(
+    generator,
+) -> None:
+    x = torch.randn(1, 3, 5, 5, generator=generator)
+    torch.testing.assert_close(build_op(Rolled(), [3])(x), torch.zeros(1, 3, 5, 5))
+
+
+def test_noise_keeps_mean_and_deviation_and_nothing_else(generator) -> None:
+    x = 2.5 + 3 * torch.randn(4, 8, 64, 64, generator=generator)
+    x.requires_grad_()
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        first, second = build_op(Noise(), [8])(x), build_op(Noise(), [8])(x)
+        torch.manual_seed(1)
+        again = build_op(Noise(), [8])(x)
+    # 131 072 numbers of sd 3: the standard error of mean and sd is below .01.
+    assert float(first.mean()) == pytest.approx(2.5, abs=0.05)
+    assert float(first.std()) == pytest.approx(3.0, abs=0.05)
+    torch.testing.assert_close(first, again)
+    for other in (second, x):
+        together = torch.stack([first.flatten(), other.flatten().detach()])
+        assert abs(float(torch.corrcoef(together)[0, 1])) < 0.02
+    assert not first.requires_grad
+
+
+def test_noise_tells_no_image_or_channel_apart(generator) -> None:
+    """Their own means would carry what the scene holds from level to level."""
+    x = torch.randn(4, 8, 64, 64, generator=generator)
+    x[0] += 10
+    x[:, 3] += 10
+    got = build_op(Noise(), [8])(x).mean((2, 3))
+    # sd of all is about 5.5, of a mean of 4096 numbers .09
+    assert float((got - x.mean()).abs().max()) < 0.5
+
+
+def test_noise_of_a_trained_network_is_the_same_whenever_it_is_scored(
+    generator,
+) -> None:
+    x = torch.randn(2, 3, 5, 5, generator=generator)
+    module = build_op(Noise(), [3]).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        state = torch.get_rng_state()
+        first = module(x)
+        torch.testing.assert_close(torch.get_rng_state(), state)
+        torch.manual_seed(2)
+        torch.testing.assert_close(module(x), first)
+    assert not torch.equal(first[0], first[1])
+
+
 @pytest.mark.parametrize("image_px", [64, 100])
 def test_ops_of_hand_made_pyramids_cost_what_torch_counts(image_px) -> None:
     b = Builder()
@@ -137,6 +197,7 @@ def test_ops_of_hand_made_pyramids_cost_what_torch_counts(image_px) -> None:
         for separable in (False, True)
     ]
     p5 = b.strided(p4, StridedConv(4, 5, 6, 3, "none", bias=False))
+    p5 = b.add(Noise(), b.add(Rolled(), p5))
     genotype = b.build({4: b.add(WeightedSum(), p4, *down), 5: p5}, 1)
     channels = {3: 3, 4: 5}
     assert check_against_torch(genotype, channels, image_px)

@@ -19,9 +19,11 @@ from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.ops import (
     Conv,
     Input,
+    Noise,
     Op,
     Project,
     Resample,
+    Rolled,
     SepConv,
     StridedConv,
     Sum,
@@ -41,7 +43,8 @@ WIDTH = 16
 # R ReLU-conv3x3-BN, N conv3x3-BN, X conv1x1; S and T: N and R with stride 2;
 # W: R of a weighted sum; V conv1x1 behind ReLU6; D separable conv3x3-BN, E and F: D
 # with stride 2, F behind ReLU6; H conv1x1-BN to half the width, G behind ReLU;
-# Y conv1x1-BN; Z the 1x1-BN to 256 channels of tensorflow/models' last layer.
+# Y conv1x1-BN; Z the 1x1-BN to 256 channels of tensorflow/models' last layer;
+# Q the map of another image, J noise.
 POOLED = "I3=P(C3) I4=P(C4) I5=P(C5) I6=(I5) I7=(I6) "
 LATERALS = "L3=X(C3) L4=X(C4) L5=X(C5) "
 TOP_DOWN = LATERALS + "T4=(L4+L5) T3=(L3+T4) "
@@ -71,6 +74,10 @@ WORDS = {
     "siso": "L5=X(C5) O5=N(L5)",
     "no_fusion": POOLED + "O3=R(I3) O4=R(I4) O5=R(I5) O6=R(I6) O7=R(I7)",
     "ssd": "O3=Y(C3) O4=Y(C4) O5=Y(C5) H5=H(C5) O6=T(H5) H6=G(O6) O7=T(H6)",
+    "rolled": POOLED + "O7=R(I7) Q7=Q(O7) O6=R(I6+Q7) Q6=Q(O6) O5=R(I5+Q6) "
+    "Q5=Q(O5) O4=R(I4+Q5) Q4=Q(O4) O3=R(I3+Q4)",
+    "noisy": POOLED + "O7=R(I7) J7=J(O7) O6=R(I6+J7) J6=J(O6) O5=R(I5+J6) "
+    "J5=J(O5) O4=R(I4+J5) J4=J(O4) O3=R(I3+J4)",
     "nasfpn_fig7b": POOLED + "A6=R(I7+I5) A7=R(I7+I6) O3=R(A6+A7+I3) O6=R(A7+I5) "
     "O4=R(I7+A6+I4) O5=R(I7+O6) O7=R(I7+O6)",
     "nasfpn_fig7c": POOLED + "A6=R(I6+I5) A7=R(I6+A6) O4=R(I7+A6) O5=R(I4+O4) "
@@ -98,6 +105,8 @@ MADE: dict[str, Op] = {
     "H": plain("none", 1, width=WIDTH // 2),
     "G": plain("relu", 1, width=WIDTH // 2),
     "Z": Conv(256, 1, "none", bias=False),
+    "Q": Rolled(),
+    "J": Noise(),
 }
 
 
@@ -154,7 +163,7 @@ def test_a_cell_names_itself_and_its_source(path) -> None:
 @pytest.mark.parametrize("repeats", [1, 2])
 def test_no_two_pyramids_are_the_same_network(repeats, make_space) -> None:
     space = make_space("handcrafted", repeats)
-    assert len({key(space.decode((choice,))) for choice in range(len(WORDS))}) == 23
+    assert len({key(space.decode((choice,))) for choice in range(len(WORDS))}) == 25
 
 
 def make(

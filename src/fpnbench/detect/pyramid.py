@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fpnbench.detect.controls import Gauss, Roll
 from fpnbench.graph import ops
 from fpnbench.graph.genotype import Genotype, Node
 from fpnbench.graph.trace import trace
@@ -204,6 +205,10 @@ def build_op(op: ops.Op, inputs: list[int]) -> nn.Module:
             return GlobalPoolAttention()
         case ops.Residual():
             return AddIfSame()
+        case ops.Rolled():
+            return Roll()
+        case ops.Noise():
+            return Gauss()
         case ops.Input():
             return nn.Identity()
 

@@ -11,9 +11,11 @@ from fpnbench.graph.genotype import Genotype, Node, node_levels
 from fpnbench.graph.ops import (
     Conv,
     GlobalPool,
+    Noise,
     Project,
     Resample,
     Residual,
+    Rolled,
     SepConv,
     SepProject,
     StridedConv,
@@ -22,6 +24,8 @@ from fpnbench.graph.ops import (
 )
 
 CONVOLUTIONS = (Conv, SepConv, StridedConv, Project, SepProject)
+WRONG = {Rolled: "rolled", Noise: "noise"}
+"""Names of the operations that replace a map by one of no use."""
 BlockKey = tuple[int, int]
 """(repeat, index) of a block; (-1, level) of an input."""
 STEM = -1
@@ -37,7 +41,8 @@ class Block:
         level: pyramid level of what it puts out.
         merge: `C3`, ... for inputs; `+`, `w+` (weighted sum), `GP`, `GP+` (global
             pooling with further features summed in) or empty (one input) for blocks.
-        detail: inner width F, kernel and stride, where the block has them.
+        detail: whether it takes a wrong map (rolled, noise); inner width F, kernel and
+            stride, where the block has them.
     """
 
     key: BlockKey
@@ -147,7 +152,7 @@ def _block(key: BlockKey, level: int, nodes: list[Node]) -> Block:
 
 
 def _detail(nodes: list[Node]) -> str:
-    """Name the kernel of the last convolution, and F where it is not the width."""
+    """Name wrong maps, the kernel of the last convolution, and F if it is another."""
     convs = [node.op for node in nodes if isinstance(node.op, CONVOLUTIONS)]
     if not convs:
         return ""
@@ -156,7 +161,8 @@ def _detail(nodes: list[Node]) -> str:
     inner = {op.width for op in convs[:-1]} - {last.width}
     width = f"F{max(inner)} " if inner else ""
     stride = f" ↓{stride_of(last)}" if isinstance(last, StridedConv) else ""
-    return f"{width}{kernel}×{kernel}{stride}"
+    wrong = {WRONG[type(node.op)] for node in nodes if type(node.op) in WRONG}
+    return " ".join([*sorted(wrong), f"{width}{kernel}×{kernel}{stride}"])
 
 
 def stride_of(op: StridedConv | Resample) -> int:

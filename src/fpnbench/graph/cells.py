@@ -18,10 +18,12 @@ from fpnbench.graph.ops import (
     Conv,
     GlobalPool,
     Input,
+    Noise,
     Op,
     Project,
     Resample,
     Residual,
+    Rolled,
     SepConv,
     SepProject,
     StridedConv,
@@ -84,6 +86,10 @@ def words(op: Op) -> tuple[str, str]:
                 return f"↑{by}", "nearest"
             window = kernel or by
             return f"↓{by}", f"max {window}×{window}" if window > 1 else "subsample"
+        case Rolled():
+            return "rolled", "other image"
+        case Noise():
+            return "noise", "of its mean, sd"
         case Project(width):
             return "C-B", f"1×1 →{width}"
         case SepProject(width):

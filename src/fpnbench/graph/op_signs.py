@@ -4,7 +4,17 @@ from collections.abc import Iterator
 
 from fpnbench.graph.cells import DOT, HEIGHT, MERGES, words
 from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.ops import Conv, Input, Op, Project, Resample, Residual, SepProject
+from fpnbench.graph.ops import (
+    Conv,
+    Input,
+    Noise,
+    Op,
+    Project,
+    Resample,
+    Residual,
+    Rolled,
+    SepProject,
+)
 from fpnbench.graph.signs import (
     INK,
     OTHER,
@@ -68,7 +78,7 @@ def operation(op: Op, colour: str, half: float) -> str:
 
 def _chip(op: Op, colour: str, half: float) -> str:
     """Return the frame of an operation that is no merge."""
-    fill = "#ffffff" if isinstance(op, Resample) else tint(colour)
+    fill = "#ffffff" if isinstance(op, Resample | Rolled | Noise) else tint(colour)
     dash = ' stroke-dasharray="4 3"' if isinstance(op, Project | SepProject) else ""
     return (
         f'<rect x="{-half:.1f}" y="{-HEIGHT:g}" width="{2 * half:.1f}" '

@@ -214,6 +214,31 @@ class Residual:
         return Cost(inputs[0], 0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """The map of another image of the batch: wrong information, right statistics.
+
+    A control: a pyramid whose fusion goes through it should do no better than one
+    without any. See `fpnbench.detect.controls` for a batch of one image.
+    """
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost on one input."""
+        return Cost(inputs[0], 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Gaussian noise of the input's mean and standard deviation: no information.
+
+    A control, as `Rolled`; nothing is learned through it.
+    """
+
+    def cost(self, inputs: Sequence[Shape], sizes: LevelSizes) -> Cost:
+        """Return the cost on one input."""
+        return Cost(inputs[0], 0, 0)
+
+
 Op = (
     Input
     | Conv
@@ -226,6 +251,8 @@ Op = (
     | WeightedSum
     | GlobalPool
     | Residual
+    | Rolled
+    | Noise
 )
 OPS: tuple[type[Op], ...] = get_args(Op)
 COMMUTATIVE = (Sum, WeightedSum)
