@@ -88,7 +88,8 @@ def test_latency_and_gains_have_columns_where_there_are_any(make_run):
 
 def test_digits_and_toys_are_a_demo_and_aquarium_is_not(make_run):
     real = matrix([make_run(0, [0.1])], None)
-    for made_up in ({"data": "digits"}, {"evaluator": "toy"}):
+    digits = ({"data": name} for name in ("digits", "digits_context"))
+    for made_up in (*digits, {"evaluator": "toy"}):
         demo = matrix([make_run(0, [0.1], **made_up)], None)
         assert tables.title(demo).startswith("DEMO: ")
         assert any(note.startswith("DEMO") for note in tables.notes(demo))

@@ -89,6 +89,15 @@ NEUTRAL = {
     "debug": "true",
     "dry_run": "true",
 }
+CONTEXT = {
+    # What data=digits_context has and data=digits has not; all of it decides.
+    "data.context": "up",
+    "data.small_sizes": "[12,16]",
+    "data.cue_sizes": "[56,72]",
+    "data.large_sizes": "[112,128]",
+    "data.smalls": "[1,2]",
+    "data.gap": "120",
+}
 SEARCH = ("space", "searcher", "reward", "ledger", "mode", "budget")
 """Groups and sections that say what is scored, not how."""
 Conf = Callable[..., DictConfig]
@@ -110,6 +119,23 @@ def test_every_key_stands_on_one_side(conf: Conf) -> None:
     # Two more than the leaves: one points to its preset, one is below an empty node.
     extra = {"image_px", "+backbone.model_args.drop_path_rate"}
     assert {*keys(conf()), *extra} == set(listed)
+
+
+def test_every_key_of_the_instruments_stands_on_one_side(conf: Conf) -> None:
+    extra = {"image_px", "+backbone.model_args.drop_path_rate"}
+    absent = {"data.sizes", "data.objects"}
+    listed = ({*DECIDES, *NEUTRAL} - absent) | set(CONTEXT)
+    assert {*keys(conf("data=digits_context")), *extra} == listed
+
+
+@pytest.mark.parametrize("key", CONTEXT)
+def test_the_id_changes_with_what_is_asked_of_a_pyramid(conf: Conf, key: str) -> None:
+    few = ("data=digits_context", "data.train_images=8")
+    base, changed = (
+        build_evaluator(conf(*few, *more)).benchmark
+        for more in ((), (f"{key}={CONTEXT[key]}",))
+    )
+    assert changed != base
 
 
 @pytest.fixture(scope="module")

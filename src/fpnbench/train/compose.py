@@ -15,6 +15,8 @@ TRIES = 40  # places tried for an object before it is left out
 CLOUDS = 4  # bright and dark places along a side
 INK = 96  # opacity from which a pixel belongs to the digit; decides its box
 SOFT, STEEP = 80, 4  # opacity below which nothing is drawn, and its slope above
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom, pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +26,7 @@ class Scene:
     Attributes:
         pixels: (side, side) uint8.
         boxes_xyxy: tight boxes of the digits, (n, 4) int64, pixels.
-        labels: digits 0..9, (n,) int64.
+        labels: of the classes, (n,) int64; of plain scenes the digits 0..9.
     """
 
     pixels: NDArray[np.uint8]
@@ -51,20 +53,20 @@ def compose(
         objects: fewest and most digits; fewer where they find no place.
         rng: draws everything.
     """
-    canvas = _ground(side, rng)
-    boxes: list[tuple[int, int, int, int]] = []
+    canvas = ground(side, rng)
+    boxes: list[Box] = []
     shown: list[int] = []
     wanted = int(rng.integers(objects[0], objects[1] + 1))
     # Large ones first: they would find no place among the small.
     for size in sorted(rng.choice(np.array(sizes), wanted).tolist(), reverse=True):
         index = int(rng.integers(len(glyphs)))
         opacity = scaled(glyphs[index], size)
-        place = _place(opacity.shape, side, boxes, rng)
-        if place is None:
+        corner = place(opacity.shape, side, boxes, rng)
+        if corner is None:
             continue
-        x, y = place
-        _paint(canvas, opacity, x, y, rng)
-        boxes.append(_ink_box(opacity, x, y))
+        x, y = corner
+        paint(canvas, opacity, x, y, rng)
+        boxes.append(ink_box(opacity, x, y))
         shown.append(int(labels[index]))
     return Scene(
         canvas.astype(np.uint8),
@@ -85,19 +87,19 @@ def scaled(glyph: NDArray[np.uint8], size: int) -> NDArray[np.int64]:
     return ((np.asarray(image).astype(np.int64) - SOFT) * STEEP).clip(0, 255)
 
 
-def _ground(side: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def ground(side: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return dim clouds with fine noise, (side, side), within 58..133."""
     grid = rng.integers(0, 256, (CLOUDS, CLOUDS), dtype=np.uint8)
     clouds = Image.fromarray(grid).resize((side, side), Image.Resampling.BILINEAR)
     noise = rng.integers(-6, 7, (side, side))
-    ground: NDArray[np.int64] = 64 + np.asarray(clouds).astype(np.int64) // 4 + noise
-    return ground
+    dim: NDArray[np.int64] = 64 + np.asarray(clouds).astype(np.int64) // 4 + noise
+    return dim
 
 
-def _place(
+def place(
     shape: tuple[int, ...],
     side: int,
-    boxes: list[tuple[int, int, int, int]],
+    taken: Sequence[Box],
     rng: np.random.Generator,
 ) -> tuple[int, int] | None:
     """Find a free corner (x, y) for an object of (height, width), or None."""
@@ -107,13 +109,13 @@ def _place(
         y = int(rng.integers(0, side - height + 1))
         if all(
             x >= x2 or x + width <= x1 or y >= y2 or y + height <= y1
-            for x1, y1, x2, y2 in boxes
+            for x1, y1, x2, y2 in taken
         ):
             return x, y
     return None
 
 
-def _paint(
+def paint(
     canvas: NDArray[np.int64],
     opacity: NDArray[np.int64],
     x: int,
@@ -127,7 +129,7 @@ def _paint(
     under[:] = (under * (255 - opacity) + ink * opacity) // 255
 
 
-def _ink_box(opacity: NDArray[np.int64], x: int, y: int) -> tuple[int, int, int, int]:
+def ink_box(opacity: NDArray[np.int64], x: int, y: int) -> Box:
     """Return the box around the visible ink of a digit laid at (x, y)."""
     rows, columns = np.nonzero(opacity >= min(INK, int(opacity.max())))
     return (

@@ -12,7 +12,7 @@ Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -31,6 +31,9 @@ SIDES: dict[Part, tuple[int, ...]] = {
     "test": (11, 12, 13),
 }
 IDS: dict[Part, int] = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+NAMES = tuple(map(str, range(10)))
+Draw = Callable[..., Scene]
+"""Called with the glyphs and labels to choose from, and rng; see `compose`."""
 
 
 class Digits:
@@ -76,40 +79,70 @@ class Digits:
         Raises:
             UserError: it shall have no scene.
         """
-        count = self.images.get(part, 0)
-        if count < 1:
-            raise UserError(f"data={self.name}: {count} {part} images, an empty split")
-        digits = load_digits()
-        glyphs = (digits.images.astype(np.int64) * 255 // 16).astype(np.uint8)
-        labels = digits.target.astype(np.int64)
-        records, scenes = [], {}
-        digest = hashlib.sha256(b"digits 1")
-        for number in range(count):
-            form = SIDES[part][number % len(SIDES[part])]
-            chosen = slice(FORMS[form], FORMS[form + 1])
-            image_id = IDS[part] + number
-            scene = compose(
-                glyphs[chosen],
-                labels[chosen],
-                side=self.image_px,
-                sizes=self.sizes,
-                objects=self.objects,
-                rng=np.random.default_rng((self.seed, image_id)),
-            )
-            scenes[image_id] = scene.pixels
-            record = _record(image_id, part, form, scene)
-            records.append(record)
-            for array in (scene.pixels, scene.boxes_xyxy, scene.labels):
-                digest.update(array.tobytes())
-            digest.update(record.group.encode())
-        return DetectionSet(
-            name=f"{self.name} {part}",
-            categories=tuple(map(str, range(10))),
-            records=tuple(records),
-            digest=digest.hexdigest(),
-            notes=(),
-            load=partial(_load, scenes),
+        draw = partial(
+            compose, side=self.image_px, sizes=self.sizes, objects=self.objects
         )
+        return compose_side(
+            self.name,
+            part,
+            self.images.get(part, 0),
+            self.seed,
+            NAMES,
+            "digits 1",
+            draw,
+        )
+
+
+def compose_side(
+    name: str,
+    part: Part,
+    count: int,
+    seed: int,
+    categories: tuple[str, ...],
+    kind: str,
+    draw: Draw,
+) -> DetectionSet:
+    """Compose one side: every scene from one of its forms, which is its group.
+
+    Args:
+        name: of the source.
+        part: the side.
+        count: number of scenes.
+        seed: of the source; a scene's own generator is seeded by it and its id.
+        categories: names of the classes.
+        kind: of scenes, and its version; begins the digest.
+        draw: composes a scene.
+
+    Raises:
+        UserError: there shall be no scene.
+    """
+    if count < 1:
+        raise UserError(f"data={name}: {count} {part} images, an empty split")
+    digits = load_digits()
+    glyphs = (digits.images.astype(np.int64) * 255 // 16).astype(np.uint8)
+    labels = digits.target.astype(np.int64)
+    records, scenes = [], {}
+    digest = hashlib.sha256(kind.encode())
+    for number in range(count):
+        form = SIDES[part][number % len(SIDES[part])]
+        chosen = slice(FORMS[form], FORMS[form + 1])
+        image_id = IDS[part] + number
+        rng = np.random.default_rng((seed, image_id))
+        scene = draw(glyphs[chosen], labels[chosen], rng=rng)
+        scenes[image_id] = scene.pixels
+        record = _record(image_id, part, form, scene)
+        records.append(record)
+        for array in (scene.pixels, scene.boxes_xyxy, scene.labels):
+            digest.update(array.tobytes())
+        digest.update(record.group.encode())
+    return DetectionSet(
+        name=f"{name} {part}",
+        categories=categories,
+        records=tuple(records),
+        digest=digest.hexdigest(),
+        notes=(),
+        load=partial(_load, scenes),
+    )
 
 
 def _record(image_id: int, part: Part, form: int, scene: Scene) -> Record:
