@@ -16,6 +16,7 @@ from fpnbench.report.runs import (
     groups,
     ranked,
     read_run,
+    twins,
     with_finalists,
 )
 
@@ -148,3 +149,14 @@ def test_what_runs_were_computed_with_is_named_where_it_differs(make_run):
 def test_ranking_survives_a_run_of_failures(make_run):
     assert ranked(make_run(0, [None, None]).trials).empty
     assert ranked(pd.DataFrame(columns=make_run(0, [0.1]).trials.columns)).empty
+
+
+def test_searches_that_asked_for_the_same_networks_are_told(make_run):
+    runs = [
+        make_run(seed, [0.1, 0.2], searcher=name, keys=[f"{seed}-a", last])
+        for name, last in (("random", "b"), ("evolution", "b"), ("ppo", "c"))
+        for seed in (0, 1)
+    ]
+    (same,) = twins(runs)
+    assert [group.searcher for group in same] == ["evolution", "random"]
+    assert twins(runs[:2] + runs[4:]) == []

@@ -11,6 +11,7 @@ import pytest
 
 from fpnbench.report import tables
 from fpnbench.report.frontier import points, volumes
+from fpnbench.report.latex import latex as to_latex
 from fpnbench.report.matrix import matrix
 from fpnbench.report.runs import Run, counts
 
@@ -165,9 +166,9 @@ def signs(text: str, sign: str) -> int:
 
 def latex(judged: Sequence[Run]) -> str:
     table = matrix(judged, "random")
-    cells = tables.matrix_cells(table)
-    cells[1][1] = NASTY
-    return tables.latex(cells, tables.title(table), [*tables.notes(table), NASTY])
+    parts = [tables.matrix_cells(table, part) for part in tables.PARTS]
+    parts[0][1][1] = NASTY
+    return to_latex(parts, tables.title(table), [*tables.notes(table), NASTY])
 
 
 def test_latex_is_balanced_and_its_signs_are_escaped(judged):
@@ -175,26 +176,32 @@ def test_latex_is_balanced_and_its_signs_are_escaped(judged):
     first, *body = text.splitlines()
     assert first == r"% \usepackage{booktabs,graphicx}"
     rows = [line for line in body if line.endswith(r" \\")]
-    assert len(rows) == 4
-    (columns,) = re.findall(r"\\begin\{tabular\}\{(l+r+)\}", text)
-    assert {signs(row, "&") for row in rows} == {len(columns) - 1}
+    both = re.findall(r"\\begin\{tabular\}\{(l+r+)\}", text)
+    wanted = [len(columns) - 1 for columns in both for _ in range(4)]
+    assert [signs(row, "&") for row in rows] == wanted
     for rule in ("toprule", "midrule", "bottomrule"):
-        assert text.count(rf"\{rule}") == 1
-    for name in ("table", "tabular"):
-        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 1
+        assert text.count(rf"\{rule}") == 2
+    for name, count in (("table", 1), ("tabular", 2)):
+        assert text.count(rf"\begin{{{name}}}") == count
+        assert text.count(rf"\end{{{name}}}") == count
     assert signs(text, "{") == signs(text, "}")
     assert signs(text, "$") % 2 == 0
     assert text.isascii()
     for sign in "#_~^<|":
         assert sign not in re.sub(r"\\[#_]|width>", "", "\n".join(body))
-    # The resized box ends its line by a comment: no blank before the table.
-    assert [line for line in body if signs(line, "%")] == [body[3]]
-    assert body[3].endswith("{!}{%")
+    # A resized box ends its line by a comment: no blank before the table.
+    comments = [line for line in body if signs(line, "%")]
+    assert len(comments) == 2
+    assert all(line.endswith("{!}{%") for line in comments)
     assert r"\textbackslash{}b \& 50\% \_c\_ \#1 \{x\} \$y\$" in text
 
 
+def test_the_two_parts_of_a_page_hold_every_column():
+    assert {name for part in tables.PARTS for name in part} == set(tables.COLUMNS)
+
+
 def test_a_negative_number_has_a_minus_and_a_word_its_hyphen():
-    text = tables.latex([["a-b", "x"], ["-1.5", "(-2 to +3)"]], "p-q", [])
+    text = to_latex([[["a-b", "x"], ["-1.5", "(-2 to +3)"]]], "p-q", [])
     assert "a-b & x" in text
     assert "$-$1.5 & ($-$2 to +3)" in text
 

@@ -31,6 +31,7 @@ from fpnbench.report.evidence import (
     heading,
 )
 from fpnbench.report.frontier import points, volumes
+from fpnbench.report.latex import latex
 from fpnbench.report.matrix import matrix
 from fpnbench.report.runs import (
     Run,
@@ -38,6 +39,7 @@ from fpnbench.report.runs import (
     counts,
     differences,
     read_run,
+    twins,
     with_finalists,
 )
 
@@ -59,7 +61,7 @@ def main(cfg: DictConfig) -> int:
     check_comparable(runs)
     above = evidence_of(runs, cfg.controls)
     table, console = matrix(runs, cfg.baseline), Console()
-    notes = [*tables.notes(table), *environments(runs)]
+    notes = [*tables.notes(table), *same_networks(runs), *environments(runs)]
     console.print(printed(table, above))
     for note in notes:
         console.print(note, style="dim", highlight=False)
@@ -144,6 +146,15 @@ def configuration(folder: Path) -> dict[str, object]:
     }
 
 
+def same_networks(runs: list[Run]) -> list[str]:
+    """Say which rows are one and the same search."""
+    return [
+        f"In {same[0].space} {' and '.join(each.searcher for each in same)} asked for "
+        "the same networks in the same order: their rows are one result."
+        for same in twins(runs)
+    ]
+
+
 def environments(runs: list[Run]) -> list[str]:
     """Say what the runs were not all computed with, if anything."""
     differ = "; ".join(differences(runs))
@@ -183,7 +194,8 @@ def write(
         text = frame.assign(note=note).to_csv(index=False)
         write_text(folder / f"{name}.csv", text)
     caption = ": ".join(filter(None, [title, above]))
-    write_text(folder / "matrix.tex", tables.latex(cells, caption, notes))
+    parts_of_page = [tables.matrix_cells(table, part) for part in tables.PARTS]
+    write_text(folder / "matrix.tex", latex(parts_of_page, caption, notes))
     markdown = partial(tables.markdown, above=above)
     parts = [f"# {title}", markdown(cells), *notes]
     if len(course):

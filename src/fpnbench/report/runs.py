@@ -193,6 +193,18 @@ def differences(runs: Sequence[Run]) -> list[str]:
     return [f"{name} {' | '.join(values)}" for name, values in differ.items()]
 
 
+def twins(runs: Sequence[Run]) -> list[list[Group]]:
+    """Return the groups whose runs asked for the same networks in the same order.
+
+    Evolution within its first population is random search: two rows, one result.
+    """
+    found: dict[object, list[Group]] = {}
+    for group, alike in groups(runs).items():
+        asked = [(run.summary["seed"], tuple(run.trials["key"])) for run in alike]
+        found.setdefault((group.space, tuple(asked)), []).append(group)
+    return [same for same in found.values() if len(same) > 1]
+
+
 def _one_benchmark(told: Mapping[Path, str]) -> None:
     first = next(iter(told), None)
     for path, benchmark in told.items():

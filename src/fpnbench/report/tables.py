@@ -1,7 +1,6 @@
 """Tables as text: one set of cells for the terminal, Markdown and LaTeX."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -22,15 +21,6 @@ VOLUME = (
     "logarithm has no natural left end. AP at a cost: the highest for at most so much "
     "(quartiles of the costs of all networks), mean over seeds. All are APs of the "
     "search, the highest of many."
-)
-ESCAPES = str.maketrans(
-    {
-        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}"},
-        **{"^": r"\textasciicircum{}", "|": r"\textbar{}"},
-        **{"<": r"\textless{}", ">": r"\textgreater{}"},
-        **{"±": r"$\pm$", "–": "--", "≤": r"$\le$"},
-    }
 )
 Cells = list[list[str]]
 """Header first; what stands in the first two columns is text, the rest numbers."""
@@ -93,6 +83,14 @@ COLUMNS: dict[str, Callable[[Any], str]] = {
 """Columns of the matrix and what stands in them, given a row of `matrix`."""
 BRIEF = ("space", "searcher", "AP", "behind best", "MMAC", "best reward", "seeds")
 """Those of the terminal."""
+PARTS = (
+    ("space", "searcher", "AP", "95 %", "behind best", OVER, "AP of all", "± images"),
+    (
+        *("space", "searcher", "dedup", "MMAC", "ms", "best reward", "optimism"),
+        *("evaluations", "seeds"),
+    ),
+)
+"""Those of a page, in two tables: results, and what belongs to them."""
 
 
 def matrix_cells(table: pd.DataFrame, columns: Iterable[str] = COLUMNS) -> Cells:
@@ -239,41 +237,3 @@ def markdown(cells: Cells, above: str = "") -> str:
     lines = [cells[0], rule, *cells[1:]]
     rows = (f"| {' | '.join(line)} |".replace("  ", " ") for line in lines)
     return "\n".join([f"**{above}**\n"] * bool(above) + [*rows])
-
-
-def latex(cells: Cells, caption: str, notes: Sequence[str]) -> str:
-    """Return cells as a LaTeX table (packages booktabs and graphicx), notes below.
-
-    A line is drawn where a new group begins: where the first column is not empty.
-    """
-    body: list[str] = []
-    for row in cells[1:]:
-        body += [r"\midrule"] * bool(row[0]) + [_latex_row(row)]
-    return "\n".join(
-        [
-            r"% \usepackage{booktabs,graphicx}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_latex(caption)}}}",
-            # As wide as the text at most.
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{ll{'r' * (len(cells[0]) - 2)}}}",
-            r"\toprule",
-            _latex_row(cells[0]),
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            rf"\par\smallskip\raggedright\footnotesize {_latex(' '.join(notes))}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(map(_latex, cells)) + r" \\"
-
-
-def _latex(text: str) -> str:
-    # A hyphen before a number is a minus.
-    return re.sub(r"(?<!\S)-(?=[\d.])|(?<=\()-(?=\d)", "$-$", text.translate(ESCAPES))
