@@ -11,7 +11,13 @@ from pycocotools.cocoeval import COCOeval
 
 from fpnbench.detect.targets import Detections
 from fpnbench.train.data import DetectionSet, Record
-from fpnbench.train.records import WeightedAP, match, resampled, unpack
+from fpnbench.train.records import (
+    WeightedAP,
+    match,
+    resampled,
+    resampled_groups,
+    unpack,
+)
 from fpnbench.train.scoring import coco_ap
 
 
@@ -212,3 +218,27 @@ def test_records_survive_packing_and_are_small() -> None:
 def test_no_detection_at_all_is_zero() -> None:
     truth = make_set([[(10, 10, 30, 30, 0, 0)]], 1)
     assert WeightedAP(match(truth, [found()]))(np.array([1])) == 0.0
+
+
+def test_whole_groups_are_drawn_together() -> None:
+    """AP of the drawn groups is COCO's of real copies of all their images."""
+    rng = np.random.default_rng(3)
+    truth, detections = random_case(rng)
+    group_I = np.array([0, 0, 0, 1, 2, 2, 1, 3, 3, 3, 3, 0])
+    weights = resampled_groups(group_I, rng)
+    drawn = [weights[group_I == group][0] for group in range(4)]
+    assert sum(drawn) == 4
+    assert max(drawn) > 1
+    assert weights.tolist() == [drawn[group] for group in group_I]
+    places = [i for i in range(12) for _ in range(weights[i])]
+    copies = replace(truth, records=tuple(truth.records[i] for i in places))
+    expected = coco_ap(copies, [detections[i] for i in places])["ap"]
+    got = WeightedAP(match(truth, detections))(weights)
+    assert got == pytest.approx(expected, abs=1e-12)
+
+
+def test_images_that_are_groups_of_their_own_are_drawn_as_images() -> None:
+    one, other = np.random.default_rng(0), np.random.default_rng(0)
+    np.testing.assert_array_equal(
+        resampled_groups(np.arange(9), one), resampled(9, other)
+    )

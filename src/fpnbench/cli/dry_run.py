@@ -30,6 +30,7 @@ from fpnbench.search.searcher import Searcher, uniform_choices
 from fpnbench.search.store import Place
 from fpnbench.search.trial import Proposal, Trial
 from fpnbench.train.proxy import ProxyTrainer
+from fpnbench.train.zerocost import ZeroCost
 
 DRAWS = 20
 """Networks of random search that are looked at for one without a stored score."""
@@ -133,7 +134,7 @@ def first_limit(budget: Budget, trial: Trial, cardinality: int) -> tuple[str, in
 def measure(cfg: DictConfig, task: Task) -> Measured:
     """Evaluate one random network, without a run folder."""
     evaluator, began, cache = task.evaluator, time.perf_counter(), 0
-    if isinstance(evaluator, ProxyTrainer):
+    if isinstance(evaluator, ProxyTrainer | ZeroCost):
         cache = sum(
             side.nbytes for s in evaluator.settings for side in (s.train, s.val)
         )

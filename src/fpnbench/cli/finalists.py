@@ -29,6 +29,7 @@ from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
 from fpnbench.report.runs import Run, check_comparable, ranked, read_run
 from fpnbench.report.statistics import percentiles
+from fpnbench.search.reward import average_precision
 from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.records import Records, WeightedAP, resampled
 
@@ -153,7 +154,7 @@ class Judge:
             records.append(found)
             hits += hit
             advance()
-        aps = [score.ap for score in scores]
+        aps = [average_precision(score) for score in scores]
         low, high = self._interval(records)
         self._known[key] = {
             "ap": fmean(aps),

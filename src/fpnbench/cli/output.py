@@ -20,7 +20,10 @@ from fpnbench.search.loop import Task
 from fpnbench.search.searcher import Searcher
 from fpnbench.search.trial import Trial
 
-SCORES = ["ap", "ap50", "ap_s", "ap_m", "ap_l", "loss", "macs", "params", "latency_ms"]
+SCORES = [
+    *("ap", "ap50", "ap_s", "ap_m", "ap_l", "loss"),
+    *("macs", "params", "latency_ms", "estimate"),
+]
 COLUMNS = [
     *("number", "choices", "key", "status", "reward"),
     *SCORES,

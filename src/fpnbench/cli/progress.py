@@ -132,9 +132,11 @@ def result_table(summary: dict[str, object]) -> Table:
         rows["controller"] = f"{summary['updates']} updates"
     if isinstance(best, dict):
         score = best["score"]
+        # A reward of an evaluator that measures no AP stands alone.
+        ap = "" if score["ap"] is None else f"AP {score['ap']:.4f}, "
         rows["best"] = (
-            f"reward {best['reward']:.4f} (trial {best['number']}), AP "
-            f"{score['ap']:.4f}, {score['macs'] / 1e6:,.1f} MMAC, "
+            f"reward {best['reward']:.4f} (trial {best['number']}), "
+            f"{ap}{score['macs'] / 1e6:,.1f} MMAC, "
             f"{score['params'] / 1e3:,.1f} k parameters"
         )
     for name, value in rows.items():

@@ -102,7 +102,8 @@ def network(config: DictConfig, trial: Trial, run: Path) -> Genotype:
     else:
         cell = OmegaConf.merge(config, {"cell": trial.cell})
         genotype = load_cell(cast(DictConfig, cell))
-    levels = config.evaluator.get("levels", genotype.levels)
+    scorer = config.evaluator.get("proxy", config.evaluator)  # of a zero-cost score
+    levels = scorer.get("levels", genotype.levels)
     genotype = canonical(genotype.restrict(levels))
     if digest(genotype) != trial.key:
         raise UserError(

@@ -20,9 +20,9 @@ class Score:
     """The result of evaluating one genotype.
 
     Attributes:
-        ap: COCO AP, mean over IoU .50:.05:.95, in [0, 1]; likewise `ap50` and, by
-            COCO's size classes, `ap_s`, `ap_m`, `ap_l` (None where the evaluation
-            images hold no such object).
+        ap: COCO AP, mean over IoU .50:.05:.95, in [0, 1], None of an evaluator that
+            measures none; likewise `ap50` and, by COCO's size classes, `ap_s`, `ap_m`,
+            `ap_l` (None where the evaluation images hold no such object).
         loss: held-out detection loss.
         macs: multiply-accumulates of one image, whole detector (toy evaluator: of the
             pyramid).
@@ -33,9 +33,11 @@ class Score:
         train_gmacs: 1e9 MACs computed: 3 x MACs x images trained on + MACs x images
             scored.
         curve: a few points of the training.
+        estimate: what is told in place of AP by an evaluator that measures none: in any
+            unit, higher is better.
     """
 
-    ap: float
+    ap: float | None
     ap50: float | None
     ap_s: float | None
     ap_m: float | None
@@ -48,6 +50,7 @@ class Score:
     images: int
     train_gmacs: float
     curve: tuple[Checkpoint, ...] = ()
+    estimate: float | None = None
 
 
 def read_score(values: Mapping[str, Any]) -> Score:

@@ -69,6 +69,14 @@ class ScoreBatches(IterableDataset[Batch]):
             yield (*self._data.batch(indices, flips), indices)
 
 
+def batch_loss(detector: Detector, batch: Batch) -> tuple[Tensor, Predictions]:
+    """Return the loss of a batch, the sum of the head's, and the predictions."""
+    inputs, targets, _ = batch
+    predictions = detector(inputs)
+    losses = detector.head.loss(predictions, targets)
+    return torch.stack(list(losses.values())).sum(), predictions
+
+
 @dataclass(slots=True)
 class History:
     """What a training leaves behind.
@@ -142,7 +150,7 @@ class ProxyModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""
-        loss, _predictions = self._loss(batch)
+        loss, _predictions = batch_loss(self.detector, batch)
         self._losses.append(loss.detach())
         self.history.trained += len(batch[2])
         return loss
@@ -160,7 +168,7 @@ class ProxyModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Score a batch."""
-        loss, predictions = self._loss(batch)
+        loss, predictions = batch_loss(self.detector, batch)
         indices = batch[2].tolist()
         self._val_losses.append((loss.detach(), len(indices)))
         found = self.detector.head.detect(predictions)
@@ -184,12 +192,6 @@ class ProxyModule(pl.LightningModule):
         inputs, targets, indices = batch
         moved = {level: x.to(device) for level, x in inputs.items()}
         return moved, targets.to(device), indices
-
-    def _loss(self, batch: Batch) -> tuple[Tensor, Predictions]:
-        inputs, targets, _ = batch
-        predictions = self.detector(inputs)
-        losses = self.detector.head.loss(predictions, targets)
-        return torch.stack(list(losses.values())).sum(), predictions
 
     def _loader(self, batches: IterableDataset[Batch]) -> DataLoader[Batch]:
         workers = self._recipe.workers

@@ -146,3 +146,21 @@ def _interpolated(
 def resampled(images: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw `images` images with replacement; return how often each was drawn."""
     return np.bincount(rng.integers(images, size=images), minlength=images)
+
+
+def resampled_groups(
+    group_I: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw whole groups of images with replacement, as many as there are.
+
+    Photos of one scene are alike: another draw of scenes moves AP by more than another
+    draw of photos. As the groups differ in size, so do the draws.
+
+    Args:
+        group_I: group of every image, 0..G-1; each image its own: `resampled`.
+        rng: draws.
+
+    Returns:
+        How often each image was drawn, that is its group, (I,).
+    """
+    return resampled(int(group_I.max()) + 1, rng)[group_I]

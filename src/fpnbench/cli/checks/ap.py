@@ -13,6 +13,7 @@ from fpnbench.cli.build import build_evaluator, load_cell
 from fpnbench.graph.canonical import canonical
 from fpnbench.graph.errors import UserError
 from fpnbench.report.bar import Bar
+from fpnbench.search.reward import average_precision
 from fpnbench.train.proxy import ProxyTrainer
 
 REFERENCE = "fpn_vanilla"
@@ -41,7 +42,7 @@ def run(cfg: DictConfig) -> list[Bar]:
     console, aps = Console(), []
     for seed in SEEDS:
         score = evaluator(genotype, evaluator.epochs, seed)
-        aps.append(score.ap)
+        aps.append(average_precision(score))
         console.print(
             f"seed {seed}: AP {score.ap:.4f}, AP50 {score.ap50 or 0:.4f}, "
             f"{score.images} images, {score.cost_s:.0f} s",

@@ -23,6 +23,7 @@ from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import Space
 from fpnbench.report.bar import Bar
 from fpnbench.report.statistics import block_difference, sign_test
+from fpnbench.search.reward import average_precision
 from fpnbench.search.searcher import Searcher
 from fpnbench.search.toy import ToyEvaluator
 from fpnbench.search.trial import Status, Trial
@@ -108,7 +109,8 @@ def best_value(case: Case) -> float:
         key, epochs = digest(genotype), evaluator.epochs
         status: Status = "repeat" if key in networks else "evaluation"
         if status == "evaluation":
-            networks[key] = evaluator(genotype, epochs, evaluator.seed).ap, genotype
+            score = evaluator(genotype, epochs, evaluator.seed)
+            networks[key] = average_precision(score), genotype
         reward, _ = networks[key]
         searcher.tell(Trial(number, choices, key, epochs, status, reward, None))
     _, best = max(networks.values(), key=lambda network: network[0])
