@@ -177,7 +177,12 @@ def test_latex_is_balanced_and_its_signs_are_escaped(judged):
     assert first == r"% \usepackage{booktabs,graphicx}"
     rows = [line for line in body if line.endswith(r" \\")]
     both = re.findall(r"\\begin\{tabular\}\{(l+r+)\}", text)
-    wanted = [len(columns) - 1 for columns in both for _ in range(4)]
+    # Sampling at random stands in the second alone.
+    wanted = [
+        len(columns) - 1
+        for columns, count in zip(both, (3, 4), strict=True)
+        for _ in range(count)
+    ]
     assert [signs(row, "&") for row in rows] == wanted
     for rule in ("toprule", "midrule", "bottomrule"):
         assert text.count(rf"\{rule}") == 2
