@@ -86,6 +86,8 @@ def test_finalists_are_the_best_networks_trained_anew(
     assert result.returncode == 0, result.stderr
     found = rows(tmp_path / "f" / "finalists.csv")
     assert [row["rank"] for row in found] == ["1", "2"] * 2
+    told = ", ".join(f"{float(row['ap']):.4f}" for row in found[2:])
+    assert f"runs/table/random: AP {told}" in result.stdout
     trials = rows(tmp_path / "runs" / "table" / "evolution" / "trials.csv")
     rewards = sorted((float(row["reward"]) for row in trials), reverse=True)
     for row, reward in zip(found[:2], rewards, strict=False):

@@ -71,6 +71,8 @@ def main(cfg: DictConfig) -> int:
         for run, networks in zip(runs, chosen, strict=True):
             own = list(scored(run, networks, judge, advance))
             write_rows(run.folder / "finalists.csv", own)
+            aps = ", ".join(f"{row['ap']:.4f}" for row in own)
+            console.print(f"{run.folder}: AP {aps}", soft_wrap=True, highlight=False)
             rows += own
     write_rows(folder / "finalists.csv", rows)
     console.print(table(rows))
