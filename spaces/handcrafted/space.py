@@ -11,6 +11,13 @@ from fpnbench.graph.ops import Noise, Rolled, WeightedSum
 from spaces.handcrafted.efficientdet import bifpn, fully_connected
 from spaces.handcrafted.fpn import finest_only, fpn, no_lateral, no_top_down, one_map
 from spaces.handcrafted.fpnlite import fpnlite, last_layer
+from spaces.handcrafted.merging import (
+    fpn_merging,
+    fpn_stacked,
+    miso_merging,
+    simo_merging,
+    siso_merging,
+)
 from spaces.handcrafted.nasfpn import fpn_vanilla, parse_wiring, wired
 from spaces.handcrafted.panet import bottom_up, panet
 from spaces.handcrafted.parts import Copy, Frame, Stem, maps, pooled
@@ -41,6 +48,11 @@ PYRAMIDS: dict[str, tuple[Stem, Copy]] = {
     "ssd": (maps, ssd),
     "rolled": (pooled, partial(fpn_vanilla, through=Rolled())),
     "noisy": (pooled, partial(fpn_vanilla, through=Noise())),
+    "fpn_merging": (pooled, fpn_merging),
+    "simo_merging": (pooled, simo_merging),
+    "miso_merging": (pooled, miso_merging),
+    "siso_merging": (pooled, siso_merging),
+    "fpn_stacked": (pooled, fpn_stacked),
 }
 """Stem and copy of every pyramid that is made for any levels."""
 

@@ -86,7 +86,17 @@ WORDS = {
     "O6=R(I5+I3) O7=R(I4+O4+I7) O5=R(I6+A4+A5)",
     "nasfpn_fig7e": POOLED + "A4=R(I7+I5) B4=R(I6+I5) O3=R(B4+I3) O4=R(I3+O3+I4+A4) "
     "O5=R(O3+O4) O6=R(O3+O5) O7=R(O3+O5)",
+    "fpn_merging": POOLED + "T4=(I4+I5) T3=(I3+T4) "
+    "O3=R(T3) O4=R(T4) O5=R(I5) O6=R(I6) O7=R(I7)",
+    "simo_merging": "I5=P(C5) I6=(I5) I7=(I6) U4=(I5) U3=(U4) "
+    "O3=R(U3) O4=R(U4) O5=R(I5) O6=R(I6) O7=R(I7)",
+    "miso_merging": "I3=P(C3) I4=P(C4) I5=P(C5) T4=(I4+I5) T3=(I3+T4) "
+    "B3=R(T3) M4=R(T4) B4=(M4+B3) O5=R(I5+B4)",
+    "siso_merging": "I5=P(C5) O5=R(I5)",
 }
+
+# With a single copy it has no 1x1 of its own yet; see tests/spaces/test_known_order.py.
+WORDS["fpn_stacked"] = WORDS["fpn_vanilla"]
 
 
 def plain(activation: str, kernel: int, norm: bool = True, width: int = WIDTH) -> Op:
@@ -160,10 +170,12 @@ def test_a_cell_names_itself_and_its_source(path) -> None:
     assert len(cell["source"]) > 20
 
 
-@pytest.mark.parametrize("repeats", [1, 2])
-def test_no_two_pyramids_are_the_same_network(repeats, make_space) -> None:
+# A single copy of fpn_stacked is fpn_vanilla.
+@pytest.mark.parametrize(("repeats", "networks"), [(1, 29), (2, 30)])
+def test_no_two_pyramids_are_the_same_network(repeats, networks, make_space) -> None:
     space = make_space("handcrafted", repeats)
-    assert len({key(space.decode((choice,))) for choice in range(len(WORDS))}) == 25
+    keys = {key(space.decode((choice,))) for choice in range(len(WORDS))}
+    assert len(keys) == networks
 
 
 def make(
@@ -196,6 +208,8 @@ def test_any_levels_can_be_had_at_any_size(name, levels, image_px) -> None:
             "c5_only": (5,),
             "miso": (5,),
             "siso": (5,),
+            "miso_merging": (5,),
+            "siso_merging": (5,),
             "finest_only": levels[:1],
         }
         assert tuple(shapes) == single.get(name, levels)
@@ -233,7 +247,7 @@ def test_the_papers_own_p6_is_a_subsample_of_p5() -> None:
 
 
 def test_forms_with_a_single_input_read_c5_alone(make_cell) -> None:
-    for name in ("no_lateral", "simo", "siso", "c5_only"):
+    for name in ("no_lateral", "simo", "siso", "c5_only", "simo_merging"):
         nodes = make_cell(name).nodes
         assert [node.op for node in nodes if isinstance(node.op, Input)] == [Input(5)]
 
