@@ -123,9 +123,9 @@ def test_a_network_that_cannot_be_trained_is_left_out(conf, monkeypatch, capsys)
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (("signal.seeds=[0]",), "signal.seeds=[0]: two different whole numbers"),
-        (("signal.seeds=[1,1]",), "signal.seeds=[1, 1]: two different whole numbers"),
-        (("signal.seeds=abc",), "signal.seeds=abc: two different whole numbers"),
+        (("signal.seeds=[0]",), "signal.seeds=[0]: it must be a list of 2 different"),
+        (("signal.seeds=[1,1]",), "signal.seeds=[1, 1]: it must be a list of 2"),
+        (("signal.seeds=abc",), "signal.seeds=abc: it must be a list of 2"),
         (("signal.networks=2",), "it must be a whole number from 3 on"),
         (
             ("space=handcrafted", "space.pyramids=[fpn,panet]", "signal.networks=3"),

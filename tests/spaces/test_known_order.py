@@ -76,7 +76,7 @@ def test_all_but_two_put_out_five_levels_of_one_width(orders, suite) -> None:
         genotype = suite(name)
         rows = trace(genotype, CHANNELS, 256).rows
         assert {rows[index].shape[0] for _, index in genotype.outputs} == {64}
-        single = name in orders.no_pyramid
+        single = name in orders.single_level
         assert genotype.levels == ((5,) if single else (3, 4, 5, 6, 7))
 
 

@@ -45,6 +45,8 @@ LEAST = {
     "toy.first_seed": 0,
     "signal.networks": 3,
     "signal.resamples": 1,
+    "orders.least_share": 0.0,
+    "orders.resamples": 1,
 }
 """The least that a number may be; 0.0: it may have a fraction. Keys of a group are
 checked where the chosen yaml has them, and may be null where their type allows it."""

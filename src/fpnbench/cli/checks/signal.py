@@ -11,18 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import isnan
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from fpnbench.cli.build import build_evaluator, build_space
+from fpnbench.cli.checks._shared import plain, read_seeds
 from fpnbench.cli.store import open_store, scored
-from fpnbench.cli.values import fits
 from fpnbench.graph.canonical import digest
 from fpnbench.graph.decision import Choices
 from fpnbench.graph.errors import UserError
@@ -80,7 +80,7 @@ def run(cfg: DictConfig) -> Findings:
         UserError: too few networks or seeds, a space that has not as many, or an
             evaluator that tells no AP.
     """
-    seeds = read_seeds(cfg)
+    seeds = read_seeds(cfg, "signal", 2)
     space, evaluator = build_space(cfg), build_evaluator(cfg)
     networks = draw(space, evaluator, cfg.seed, cfg.signal.networks)
     found = score_all(cfg, evaluator, networks, seeds)
@@ -100,7 +100,7 @@ def run(cfg: DictConfig) -> Findings:
         "seeds": seeds,
         "networks": len(found),
         "figures": {
-            name: {figure: told(value) for figure, value in each.items()}
+            name: {figure: plain(asdict(value)) for figure, value in each.items()}
             for name, each in measured.items()
         },
     }
@@ -108,20 +108,6 @@ def run(cfg: DictConfig) -> Findings:
     share = measured["ap"]["icc"]
     bar = hold(space.name, len(found), share, cfg.signal.least_icc)
     return Findings([bar], about, rows(found, seeds))
-
-
-def read_seeds(cfg: DictConfig) -> list[int]:
-    """Return the evaluator seeds.
-
-    Raises:
-        UserError: they are no list of two different whole numbers or more.
-    """
-    seeds = cfg.signal.seeds
-    if OmegaConf.is_config(seeds):
-        seeds = OmegaConf.to_container(seeds)
-    if not fits(seeds, list[int]) or len(set(seeds)) < max(2, len(seeds)):
-        raise UserError(f"signal.seeds={seeds}: two different whole numbers or more")
-    return cast(list[int], seeds)
 
 
 def draw(space: Space, evaluator: Evaluator, seed: int, count: int) -> list[Drawn]:
@@ -270,11 +256,6 @@ def shown(value: Estimate) -> str:
     if isnan(value.value):
         return "none"
     return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
-
-
-def told(value: Estimate) -> dict[str, float | None]:
-    """Write an estimate for JSON, which knows no NaN."""
-    return {name: None if isnan(x) else x for name, x in asdict(value).items()}
 
 
 def rows(
