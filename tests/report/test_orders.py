@@ -93,6 +93,9 @@ def test_a_pair_within_one_standard_error_counts_a_half() -> None:
     assert verdict([0, 0, 0], [1, 2, 6]).credit == 0
     # Differences -1, 0, 3: mean 2/3, standard error 1.2.
     assert verdict([-1, 0, 3], [0, 0, 0]).credit == 0.5
+    # One error exactly is enough, whatever rounding makes of it.
+    one = [verdict([gap / 31, 0, 0], [0, 0, 0]).credit for gap in range(1, 60)]
+    assert set(one) == {1}
     # Paired: what both seeds share does not count.
     assert verdict([0.1, 100.1, 200.1], [0, 100, 200]).credit == 1
     alone = verdict([2], [1])
