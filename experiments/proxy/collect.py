@@ -1,0 +1,111 @@
+"""What the checks found, as evidence that reports read and as a decision table.
+
+    python experiments/proxy/collect.py runs/proxy/*     # folders of mode=check
+
+Copies `check.json` and `check.csv` of every folder into one of that name here, and
+writes `evidence.json` (format: fpnbench.report.evidence) and `decision.md` from all
+that lie here. Rules of the label, fixed before anything was run: "for claims" if the
+controls are in order, the lower end of every ICC is >= 0.5, and the known orders are
+held; "for method tests" without the last; else, and on digits, "demo".
+"""
+
+import csv
+import json
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+LEAST_ICC, LEAST_ORDERS = 0.5, 0.75
+
+
+def keep(folders):
+    """Copy what checks wrote; unfinished folders are passed over."""
+    for folder in map(Path, folders):
+        for name in ("check.json", "check.csv"):
+            if (folder / name).is_file():
+                (HERE / folder.name).mkdir(exist_ok=True)
+                shutil.copy(folder / name, HERE / folder.name / name)
+
+
+def gather():
+    """Return evidence by benchmark and epochs."""
+    known = {}
+    for path in sorted(HERE.glob("*/check.json")):
+        found = json.loads(path.read_text())
+        about = found["about"]
+        if "benchmark" not in about:
+            continue
+        entry = known.setdefault(about["benchmark"], {})
+        entry = entry.setdefault(str(about["epochs"]), {})
+        # Folders are called DATA-CHECK, with what is special in between.
+        entry.setdefault("data", path.parent.name.split("-")[0])
+        if found["what"] == "controls":
+            entry["data"] += f" {about['context']}" * (about["context"] != "none")
+            entry["controls"] = about["failed"]
+            entry["pairs"] = len(found["bars"])
+        elif found["what"] == "signal":
+            icc = about["figures"]["ap"]["icc"]
+            ends = [round(icc[name], 3) for name in ("value", "low", "high")]
+            entry.setdefault("icc", {})[about["space"]] = ends
+        elif found["what"] == "orders":
+            shares = {name: about["pairs"][name]["share"] for name in ("ap", "macs")}
+            entry["orders"] = {
+                "share": round(shares["ap"]["value"], 3),
+                "macs": round(shares["macs"]["value"], 3),
+                "pairs": about["pairs"]["ap"]["pairs"],
+            }
+        with (path.parent / "check.csv").open() as file:
+            costs = [row for row in csv.DictReader(file) if row.get("train_gmacs")]
+        if costs and found["what"] in ("controls", "signal"):
+            gmacs = [float(row["train_gmacs"]) for row in costs]
+            entry["train_gmacs"] = round(sum(gmacs) / len(gmacs))
+    for epochs in known.values():
+        for entry in epochs.values():
+            entry["label"] = label(entry)
+    return known
+
+
+def label(entry):
+    """Return what a preset may be used for."""
+    low = min((ends[1] for ends in entry.get("icc", {}).values()), default=0)
+    orders = entry.get("orders", {"share": 0, "macs": 1})
+    usable = entry.get("controls") == [] and low >= LEAST_ICC
+    if entry["data"].startswith("digits") or not usable:
+        return "demo"
+    held = orders["share"] >= LEAST_ORDERS and orders["share"] > orders["macs"]
+    return "for claims" if held else "for method tests"
+
+
+def decision(known):
+    """Return the decision table as people read it."""
+    lines = [
+        "| data | epochs | GMAC an evaluation | controls out of order | ICC of AP "
+        "| known orders (MACs alone) | label |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for _, epochs in sorted(known.items(), key=lambda item: str(item[1])):
+        for count, entry in epochs.items():
+            wrong, orders = entry.get("controls"), entry.get("orders")
+            told = "not run" if wrong is None else f"{len(wrong)} of {entry['pairs']}"
+            icc = [
+                f"{space} {ends[0]:.2f} [{ends[1]:.2f}, {ends[2]:.2f}]"
+                for space, ends in sorted(entry.get("icc", {}).items())
+            ]
+            ordered = "not run"
+            if orders:
+                ordered = f"{orders['share']:.0%} ({orders['macs']:.0%})"
+                ordered += f" of {orders['pairs']}"
+            cells = [entry["data"], count, entry.get("train_gmacs", ""), told]
+            cells += ["; ".join(icc) or "not run", ordered, entry["label"]]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    keep(sys.argv[1:])
+    evidence = gather()
+    text = json.dumps(evidence, indent=1, sort_keys=True)
+    (HERE / "evidence.json").write_text(text + "\n")
+    (HERE / "decision.md").write_text(decision(evidence))
+    print(decision(evidence), end="")
