@@ -1,5 +1,7 @@
-"""`check what=zerocost`: networks and APs are those of what=signal; no training."""
+"""Searches at zero cost; `check what=zerocost`, whose APs are those of what=signal."""
 
+import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,3 +134,36 @@ def test_what_is_missing_is_said(make: Make, overrides: list[str], told: str) ->
 def test_trainings_are_needed(conf: Make) -> None:
     with pytest.raises(UserError, match="evaluator=proxy"):
         zerocost.run(conf(*CHECK, "evaluator=toy"))
+
+
+def test_a_search_at_zero_cost_is_never_said_to_have_an_ap(
+    cli: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Search, dry run, report, one trial, and what cannot be done with such a run."""
+    wanted = ("evaluator=zerocost", "evaluator.score=naswot", "space=nasfpn", *tiny)
+    done = cli(*wanted, "searcher=random", "budget.trials=2", "out=run")
+    assert (done.code, done.err) == (0, "")
+    assert "AP" not in done.out
+    with (tmp_path / "run" / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["ap"] for row in rows] == ["", ""]
+    assert all(row["reward"] == row["estimate"] != "" for row in rows)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["best"]["score"]["ap"] is None
+    assert summary["benchmark"].startswith("digits-naswot-")
+
+    dry = cli(*wanted, "searcher=random", "budget.trials=2", "dry_run=true")
+    assert (dry.code, dry.err) == (0, "")
+    assert "after 2 evaluations" in dry.out
+    assert cli("mode=show", "runs=run", "out=shown").code == 0
+    assert cli("mode=report", "runs=run", "out=report").code == 0
+    report = (tmp_path / "report" / "report.md").read_text()
+    assert "Nothing was trained: a reward is a zero-cost score" in report
+    assert "## AP against cost" not in report
+
+    finals = cli("mode=finalists", "runs=run", "top=1", "out=finals")
+    assert finals.code == 2
+    assert "this mode trains networks: evaluator=proxy is needed" in finals.err
+    refused = cli(*wanted, "reward=ap", "budget.trials=1", "out=refused")
+    assert refused.code == 2
+    assert "AP is wanted, and this evaluator measures none" in refused.err

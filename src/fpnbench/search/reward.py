@@ -18,7 +18,7 @@ def average_precision(score: Score) -> float:
         UserError: the evaluator measures none.
     """
     if score.ap is None:
-        raise UserError("reward=ap: this evaluator measures no AP; reward=estimate")
+        raise UserError("AP is wanted, and this evaluator measures none")
     return score.ap
 
 
@@ -29,5 +29,5 @@ def estimate(score: Score) -> float:
         UserError: it tells nothing.
     """
     if score.estimate is None:
-        raise UserError("reward=estimate: this evaluator measures AP; reward=ap")
+        raise UserError("reward=estimate: this evaluator measures AP, reward=ap")
     return score.estimate

@@ -32,6 +32,7 @@ from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.records import Records, WeightedAP, resampled_groups
 
 NOTHING = "none stated"
+ONE = "one AP"
 IMAGES, GROUPS = "images", "groups"
 Draws = NDArray[np.float64]
 """AP by cell, seed and resample, (C, S, R)."""
@@ -74,7 +75,7 @@ def run(cfg: DictConfig) -> Findings:
     aps, records = train_all(cfg, evaluator, cells, seeds)
     units = drawn_units(evaluator)
     draws = {each.name: resample(records, each, cfg.noise.resamples) for each in units}
-    rows = [row("one AP", aps, draws, units)]
+    rows = [row(ONE, aps, draws, units)]
     for (a, first), (b, second) in combinations(enumerate(cells), 2):
         other = {name: (values[a] - values[b])[None] for name, values in draws.items()}
         name = f"{first} - {second}"
@@ -186,7 +187,7 @@ def spread(own: Mapping[str, Any], units: Sequence[Units]) -> list[Bar]:
         if every > count:
             folds = max(2, round(every / count))
             takes[-1] += f" (folds={folds}, {folds} x the cost: {every}, sd {left:.4f})"
-    name = f"{own['what']} ({own['mean']:+.4f})"
+    name = ONE if own["what"] == ONE else f"{own['what']} ({own['mean']:+.4f})"
     return [
         Bar(name, NOTHING, ", ".join(parts), True),
         Bar("  seeds weigh more from", NOTHING, "; ".join(takes), True),

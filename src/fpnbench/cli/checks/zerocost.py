@@ -127,13 +127,15 @@ def compare(
         columns[name] = np.array([s.estimate if s else nan for s in scores], float)
         seconds[name] = median([s.cost_s for s in scores if s] or [0.0])
     macs_N, resamples = columns["macs"], cfg.signal.resamples
-    rows = []
+    rows: list[Row] = []
     for name, values_N in columns.items():
-        rows.append({"number": name, "seconds": seconds[name]})
-        rows[-1] |= ranked(values_N, ap_NS, macs_N, resamples)
-    cost_s = median(score.cost_s for _, own in found for score in own)
-    again = {"number": AGAIN, "seconds": cost_s} | repeated(ap_NS, macs_N, resamples)
-    return [again, *rows]
+        own = {"number": name, "seconds": seconds[name]}
+        rows.append(own | ranked(values_N, ap_NS, macs_N, resamples))
+    if ap_NS.shape[1] > 1:
+        cost_s = median(score.cost_s for _, own in found for score in own)
+        again = {"number": AGAIN, "seconds": cost_s}
+        rows.insert(0, again | repeated(ap_NS, macs_N, resamples))
+    return rows
 
 
 def score_all(
@@ -181,15 +183,15 @@ def of_one(
 
 
 def repeated(ap_NS: Values, macs_N: Values, resamples: int) -> Row:
-    """Say how far the AP of one training ranks that of another; one seed says nothing.
+    """Say how far the AP of one training ranks that of another.
 
     Compare with `one_ap` of the other rows: the mean of several trainings is easier.
     """
-    figures = {name: NONE for name in WORDS}
-    if ap_NS.shape[1] > 1:
-        bootstrap = partial(over_items, resamples=resamples)
-        figures["one_ap"] = bootstrap(tau_across, ap_NS, ap_NS)
-        figures["one_ap_given_macs"] = bootstrap(across_given, ap_NS, macs_N)
+    bootstrap = partial(over_items, resamples=resamples)
+    figures = {name: NONE for name in WORDS} | {
+        "one_ap": bootstrap(tau_across, ap_NS, ap_NS),
+        "one_ap_given_macs": bootstrap(across_given, ap_NS, macs_N),
+    }
     return {"networks": len(ap_NS)} | flat(figures)
 
 
@@ -206,9 +208,9 @@ def bar(row: Row) -> Bar:
     """Tell a row in words; no bar is set."""
     parts = []
     for name, words in WORDS.items():
-        ends = (row[f"{name}{part}"] for part in ("", "_low", "_high"))
-        found = Estimate(*(nan if number is None else number for number in ends))
-        parts.append(f"{words} {shown(found)}")
+        ends = [row[f"{name}{part}"] for part in ("", "_low", "_high")]
+        if None not in ends:
+            parts.append(f"{words} {shown(Estimate(*ends))}")
     took = f", {row['seconds']:.2g} s each" if row["seconds"] is not None else ""
     name = f"{row['number']}, {row['networks']} networks{took}"
     return Bar(name, NOTHING, ", ".join(parts), True)
