@@ -25,6 +25,13 @@ settings.register_profile("fpnbench", deadline=None, derandomize=True)
 settings.load_profile("fpnbench")
 
 
+def pytest_configure() -> None:
+    """Refuse a folder of own configuration that is not there: nothing would run."""
+    own = os.environ.get("FPNBENCH_CONF")
+    if own and not Path(own).is_dir():
+        raise pytest.UsageError(f"FPNBENCH_CONF={own} is no folder")
+
+
 @pytest.fixture
 def conf() -> Callable[..., DictConfig]:
     """Compose the real configuration: conf("space=nasfpn", "seed=1").

@@ -91,13 +91,14 @@ def test_report_writes_its_tables_and_figures(cli: Cli, runs: Path, tmp_path: Pa
     axes = Counter(row["axis"] for row in table(folder / "curves.csv"))
     assert axes["evaluations"] == axes["images"] == 2 * 4
     assert axes["gmacs"] == axes["seconds"] > 2 * 4
-    reference = max(
+    macs = [
         float(row["macs"])
         for name in ("random0", "random1", "evolution0")
         for row in table(runs / name / "trials.csv")
-    )
+    ]
     for row in table(folder / "hypervolume.csv"):
-        assert float(row["reference"]) == reference
+        assert float(row["from_cost"]) == min(macs)
+        assert float(row["to_cost"]) > max(macs)
         assert 0 < float(row["hypervolume_mean"]) < 1
     for path in folder.glob("*.csv"):
         rows = table(path)
@@ -283,6 +284,12 @@ def test_an_unfinished_run_is_called_so(cli: Cli, runs: Path):
     assert "no finished run (with summary.json, trials.csv) among 1 paths: 1 unf" in (
         done.err
     )
+
+
+def test_a_folder_of_runs_is_named_with_the_glob_that_was_meant(cli: Cli, runs: Path):
+    done = cli("mode=report", "runs=many")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "1 that are no run folders, but runs in it: runs='many/*'" in done.err
 
 
 def test_different_benchmarks_are_refused(cli: Cli, runs: Path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fpnbench.report.frontier import (
     attained,
+    cost_range,
     hypervolume,
     non_dominated,
     points,
@@ -40,12 +41,14 @@ def test_a_point_is_kept_if_no_other_is_as_cheap_and_as_good(found):
 
 @given(networks)
 def test_the_hypervolume_is_the_count_of_dominated_cells(found):
-    cells = sum(
-        any(cost <= x and ap > y for cost, ap in found)
-        for x in range(END)
-        for y in range(END)
-    )
-    assert hypervolume(*sides(found), END) == pytest.approx(cells / END)
+    for first in (0, 5):
+        cells = sum(
+            any(cost <= x and ap > y for cost, ap in found)
+            for x in range(first, END)
+            for y in range(END)
+        )
+        area = hypervolume(*sides(found), (first, END))
+        assert area == pytest.approx(cells / (END - first))
 
 
 @given(networks, st.integers(0, END))
@@ -58,10 +61,18 @@ def test_what_is_attained_is_the_best_that_is_no_dearer(found, limit):
 
 
 def test_a_hypervolume_by_hand():
-    # .2 from 1 to 3, then .5 up to 4; the point (2, .1) and the reference add nothing.
+    # .2 from 1 to 3, then .5 up to 4; the points (2, .1) and (4, .9) add nothing.
     area = 0.2 * 2 + 0.5 * 1
-    assert hypervolume([3, 1, 2, 4], [0.5, 0.2, 0.1, 0.9], 4) == pytest.approx(area / 4)
-    assert hypervolume([4], [0.9], 4) == 0
+    found = [3, 1, 2, 4], [0.5, 0.2, 0.1, 0.9]
+    assert hypervolume(*found, (0, 4)) == pytest.approx(area / 4)
+    assert hypervolume(*found, (2, 4)) == pytest.approx((0.2 + 0.5) / 2)
+    assert hypervolume([4], [0.9], (0, 4)) == 0
+    assert hypervolume([4, 5], [0.9, 1], (4, 4)) == 0.9
+
+
+def test_the_range_of_costs_goes_a_tenth_beyond_the_dearest():
+    assert cost_range([3, 1, 2]) == pytest.approx((1, 3.2))
+    assert cost_range([2, 2]) == (2, 2)
 
 
 def test_points_are_the_networks_of_the_search_with_their_mean_ap(make_run):
@@ -103,17 +114,21 @@ def test_frontiers_are_of_a_run_and_of_all_runs_of_a_group(make_run):
     assert set(table["cost"]) == {"macs"}
 
 
-def test_volumes_are_means_over_seeds_with_one_reference(make_run):
+def test_volumes_are_means_over_seeds_and_one_range_of_costs(make_run):
     runs = [
         make_run(0, [0.2, 0.4], macs=[1e6, 3e6]),
         make_run(1, [0.5], macs=[2e6]),
         make_run(0, [0.1], macs=[4e6], searcher="ppo", space="mnasfpn"),
     ]
     ppo, random = volumes(points(runs)).to_dict("records")
-    assert (ppo["space"], ppo["hypervolume_mean"]) == ("mnasfpn", 0)
-    assert ppo["reference"] == random["reference"] == 4e6
-    # One run: .2 from 1 to 3, .4 from there to 4; the other: .5 from 2 to 4.
-    assert random["hypervolume_mean"] == pytest.approx((0.2 + 0.25) / 2)
+    # From 1 to 4.3 million; ppo has .1 from 4 on.
+    assert ppo["space"] == "mnasfpn"
+    assert ppo["hypervolume_mean"] == pytest.approx(0.03 / 3.3)
+    for row in (ppo, random):
+        assert (row["from_cost"], row["to_cost"]) == pytest.approx((1e6, 4.3e6))
+    # One run: .2 from 1 to 3, .4 from there on; the other: .5 from 2 on.
+    means = (0.4 + 0.52) / 3.3, 1.15 / 3.3
+    assert random["hypervolume_mean"] == pytest.approx(sum(means) / 2)
     assert random["hypervolume_n"] == 2
     assert isnan(random["hypervolume_low"])
     # Quartiles of 1, 2, 3, 4 million: at the first one run has nothing so cheap.

@@ -171,3 +171,9 @@ def test_explained_variance_by_hand() -> None:
     assert s.explained([1, 2, 3], [3, 5, 7]) == pytest.approx(1)
     assert s.explained([1, 2, 3], [1, 3, 2]) == pytest.approx(0.25)
     assert np.isnan(s.explained([1, 1, 1], [1, 2, 3]))
+
+
+def test_centred_draws_keep_their_spread_and_take_the_value_as_mean():
+    draws = np.arange(101) / 100  # mean .5, middle 95 % from .025 to .975
+    assert s.centred(draws, 0.3) == pytest.approx((-0.175, 0.775))
+    assert s.centred([*draws, np.nan], 0.5) == pytest.approx(s.percentiles(draws))

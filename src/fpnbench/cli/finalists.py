@@ -28,7 +28,7 @@ from fpnbench.graph.decision import Choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
 from fpnbench.report.runs import Run, check_comparable, ranked, read_run
-from fpnbench.report.statistics import percentiles
+from fpnbench.report.statistics import centred
 from fpnbench.search.reward import average_precision
 from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.records import Records, WeightedAP, resampled
@@ -158,7 +158,7 @@ class Judge:
             hits += hit
             advance()
         aps = [average_precision(score) for score in scores]
-        low, high = self._interval(records)
+        low, high = centred(self._draws(records), fmean(aps))
         self._known[key] = {
             "ap": fmean(aps),
             "ap_sd": stdev(aps) if len(aps) > 1 else None,
@@ -175,16 +175,16 @@ class Judge:
         }
         return self._known[key]
 
-    def _interval(self, records: Sequence[Records]) -> tuple[float, float]:
-        """Return the 95 % interval over draws of the scored images, seeds averaged."""
+    def _draws(self, records: Sequence[Records]) -> list[float]:
+        """Return the AP on draws of the scored images, seeds averaged."""
         rng = np.random.default_rng(0)
         images = len(records[0].objects_IK)
         judges = [WeightedAP(each) for each in records]
         draws = []
         for _ in range(self._resamples):
             weights = resampled(images, rng)
-            draws.append(np.mean([judge(weights) for judge in judges]))
-        return percentiles(draws)
+            draws.append(fmean(judge(weights) for judge in judges))
+        return draws
 
 
 def scored(
@@ -235,14 +235,13 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
     """Return what is printed."""
-    shown = Table("run", "rank", "reward", "AP on val", "95 % of images", "optimism")
-    shown.add_column("MMAC")
-    shown.box = None
+    shown = Table("space", "searcher", "seed", "rank", "reward", "AP on val", box=None)
+    for name in ("95 % of images", "optimism", "MMAC"):
+        shown.add_column(name)
     for row in rows:
         spread = "" if row["ap_sd"] is None else f" ± {row['ap_sd']:.4f}"
         shown.add_row(
-            Path(row["run"]).name,
-            str(row["rank"]),
+            *(str(row[name]) for name in ("space", "searcher", "seed", "rank")),
             f"{row['reward']:.4f}",
             f"{row['ap']:.4f}{spread}",
             f"{row['ap_low']:.4f} to {row['ap_high']:.4f}",

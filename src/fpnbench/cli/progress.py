@@ -115,12 +115,14 @@ class Preparation:
 def result_table(summary: dict[str, object]) -> Table:
     """Return the short table that ends a search."""
     table = Table(show_header=False, box=None)
-    best = summary["best"]
+    best, hits = summary["best"], summary.get("store_hits")
+    found = f"; {hits} found in the store" if hits else ""
     rows: dict[str, object] = {
         "status": f"{summary['status']}: {summary['reason']}",
         "trials": (
             f"{summary['trials']} = {summary['evaluations']} evaluations + "
             f"{summary['repeats']} repeats + {summary['failures']} failures"
+            f"{found}"
         ),
         "networks": f"{summary['unique']} different",
         "used": (

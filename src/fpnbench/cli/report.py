@@ -128,6 +128,8 @@ def run_folders(wanted: object) -> tuple[list[Path], str]:
     if len(begun) < len(paths):
         skipped.append(f"{len(paths) - len(begun)} that are no run folders")
     if not found:
+        inside = [path for path in paths if any(path.glob("*/config.yaml"))]
+        skipped += [f"but runs in it: runs='{path}/*'" for path in inside[:1]]
         raise UserError(
             f"runs={wanted}: no finished run (with {', '.join(RESULTS)}) among "
             f"{len(paths)} paths{':' * bool(skipped)} {', '.join(skipped)}".rstrip()

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from fpnbench.report.anytime import AXES
+from fpnbench.report.frontier import cost_range
 from fpnbench.report.style import DASHES, INK, MUTED, SERIES, panels, save
 
 LABELS = {
@@ -37,6 +38,10 @@ def curves_figure(table: pd.DataFrame, path: Path, title: str) -> None:
         own = table[(table["space"] == space) & (table["axis"] == axis)]
         for name, line in own.assign(name=names(own)).groupby("name"):
             _curve(panel, line, name, *looks[name])
+        if own.empty:
+            told = "the runs of no row\nhave a common range"
+            panel.text(0.5, 0.5, told, ha="center", va="center", color=MUTED)
+            panel.set_xlim(0, 1)
         if own["ap_median"].notna().any():
             told = "AP of the same as finalists"
             panel.plot([], [], color=MUTED, lw=1, marker="o", ms=4, label=told)
@@ -56,7 +61,7 @@ def frontier_figure(found: pd.DataFrame, path: Path, title: str) -> None:
     """Draw AP against cost: a column a space, a row a cost, a colour a searcher.
 
     Faint: every network that was evaluated; line: the frontier of all seeds together,
-    up to the reference of the hypervolume, which is the right end of every panel.
+    over the costs that the hypervolume takes in, as far as every panel goes.
 
     Args:
         found: of `points`, not empty.
@@ -68,17 +73,18 @@ def frontier_figure(found: pd.DataFrame, path: Path, title: str) -> None:
     looks = looks_of(found)
     for panel, (cost, space) in zip(axes, product(costs, spaces), strict=True):
         every = found[found["cost"] == cost]
-        own, reference = every[every["space"] == space], every["value"].max()
+        own, (first, last) = every[every["space"] == space], cost_range(every["value"])
         for name, dots in own.assign(name=names(own)).groupby("name"):
             colour, dashes = looks[name]
             value, ap = dots["value"], dots["ap"]
             panel.scatter(value, ap, s=12, color=colour, alpha=0.25, lw=0)
             front = dots[dots["pooled"]].sort_values("value")
-            value, ap = [*front["value"], reference], [*front["ap"], front["ap"].max()]
+            value, ap = [*front["value"], last], [*front["ap"], front["ap"].max()]
             step = panel.step(value, ap, where="post", color=colour, lw=2, ls=dashes)
             step[0].set_label(name)
         panel.set_title(space, fontsize=11, color=INK, loc="left")
-        panel.set_xlim(0.95 * every["value"].min(), reference)
+        rim = 0.04 * (last - first) or 1.0  # nothing is cut off
+        panel.set_xlim(first - rim, last)
         panel.set_ylim(0, max(0.01, found["ap"].max() * 1.05))
         _label(panel, cost)
     for panel in axes[:: len(spaces)]:

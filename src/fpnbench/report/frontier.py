@@ -12,6 +12,8 @@ from fpnbench.report.runs import Group, Run, evaluations, groups
 COSTS = ("macs", "latency_ms")
 SHARES = (0.25, 0.5, 0.75)
 """Where AP at matched cost is read: these quantiles of the costs of all networks."""
+BEYOND = 0.1
+"""How far the last limit of cost lies beyond the dearest network, of the range."""
 
 
 def points(runs: Sequence[Run]) -> pd.DataFrame:
@@ -61,42 +63,59 @@ def attained(costs: ArrayLike, aps: ArrayLike, limit: float) -> float:
     return float(ap[cost <= limit].max()) if (cost <= limit).any() else float("nan")
 
 
-def hypervolume(costs: ArrayLike, aps: ArrayLike, reference: float) -> float:
-    """Return the area below the staircase from no cost to the reference, over it.
+def cost_range(costs: ArrayLike) -> tuple[float, float]:
+    """Return the range of costs over which frontiers are compared.
 
-    It is the mean AP that is attained over all limits of cost from 0 to the reference,
-    and has the unit of AP; AP 0 where nothing is so cheap. The cost is linear: a
-    logarithmic one has no natural left end, and the area would depend on the one
-    chosen.
+    From the cheapest network to a tenth of the range beyond the dearest, so that the
+    dearest counts, too. Below it there is only what all share (a frozen backbone and
+    the predictor), which would swamp every difference.
+    """
+    first, last = float(np.min(costs)), float(np.max(costs))
+    return first, last + BEYOND * (last - first)
+
+
+def hypervolume(
+    costs: ArrayLike, aps: ArrayLike, between: tuple[float, float]
+) -> float:
+    """Return the area below the staircase over a range of costs, divided by its width.
+
+    It is the mean AP that is attained over all limits of cost in that range, and has
+    the unit of AP; AP 0 where nothing is so cheap. The cost is linear. Of a range
+    without width it is the highest AP.
 
     Args:
-        costs: at most `reference` each.
-        aps: from 0 on.
-        reference: the largest cost; AP 0 is the reference of the other axis.
+        costs: any; those before the range count from its begin on.
+        aps: from 0 on; AP 0 is the reference of the other axis.
+        between: first and last cost.
 
     Source: Zitzler & Thiele 1998, the size of the space covered.
     """
     cost, ap = np.asarray(costs, float), np.asarray(aps, float)
+    first, last = between
+    if first == last:
+        return float(np.max(ap, initial=0, where=cost <= last))
     front = non_dominated(cost, ap)
     order = np.argsort(cost[front])
-    widths = np.diff(np.append(cost[front][order], reference))
-    return float((ap[front][order] * widths).sum() / reference)
+    ends = np.append(cost[front][order], np.inf).clip(first, last)
+    return float((ap[front][order] * np.diff(ends)).sum() / (last - first))
 
 
 def volumes(found: pd.DataFrame) -> pd.DataFrame:
     """Return a row a group and cost: hypervolume and AP at matched costs, over seeds.
 
-    `reference` is the largest cost among all networks of the report: hypervolumes of
-    different reports are not comparable. `ap_1` to `ap_3` are the means over seeds of
-    the AP that is attained for at most `limit_1` to `limit_3`; NaN where a run has no
-    network so cheap.
+    `from_cost` and `to_cost` are the `cost_range` of all networks of the report:
+    hypervolumes of different reports are not comparable. `ap_1` to `ap_3` are the means
+    over seeds of the AP that is attained for at most `limit_1` to `limit_3`; NaN where
+    a run has no network so cheap.
     """
     rows = []
     for (*group, cost), own in found.groupby([*Group._fields, "cost"]):
         every = found.loc[found["cost"] == cost, "value"]
+        between = cost_range(every)
         runs = [(run["value"], run["ap"]) for _, run in own.groupby("seed")]
-        areas = pd.Series([hypervolume(*run, every.max()) for run in runs])
-        row = {**Group(*group)._asdict(), "cost": cost, "reference": every.max()}
+        areas = pd.Series([hypervolume(*run, between) for run in runs])
+        row = {**Group(*group)._asdict(), "cost": cost}
+        row |= dict(zip(("from_cost", "to_cost"), between, strict=True))
         row |= spread("hypervolume", areas)
         for place, limit in enumerate(every.quantile(list(SHARES)), 1):
             row[f"limit_{place}"] = limit

@@ -38,6 +38,19 @@ def percentiles(draws: ArrayLike) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def centred(draws: ArrayLike, value: float) -> tuple[float, float]:
+    """Return the ends of the middle 95 % of draws, moved to have `value` as their mean.
+
+    For a bootstrap of AP: drawing images twice lifts the interpolated precision, so the
+    draws lie above the AP itself (by .02 of .16 on 40 images) and their percentiles
+    would, too. What they tell is how far AP spreads.
+
+    Source: Efron & Tibshirani 1993, section 10.3, the bootstrap estimate of bias.
+    """
+    values = np.asarray(draws, float)
+    return percentiles(values - np.nanmean(values) + value)
+
+
 def mean_interval(values: Sequence[float]) -> Estimate:
     """Return the mean with Student's t interval; none below 3 values."""
     mean, count = float(np.mean(values)), len(values)

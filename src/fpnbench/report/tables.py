@@ -14,13 +14,11 @@ SENTENCE = (
     "Spaces are compared by AP at matched MACs and by hypervolume."
 )
 VOLUME = (
-    "Hypervolume: area below the frontier from no cost to the reference, divided by "
-    "the reference: the mean AP that is attained over all limits of cost. The "
-    "reference is AP 0 and the largest cost among all networks of this report, so "
-    "that hypervolumes of two reports are not comparable. The cost is linear: a "
-    "logarithm has no natural left end. AP at a cost: the highest for at most so much "
-    "(quartiles of the costs of all networks), mean over seeds. All are APs of the "
-    "search, the highest of many."
+    "Hypervolume: mean AP that is attained over all limits of cost, from the cheapest "
+    "network of this report to a tenth of the range beyond the dearest, so that "
+    "hypervolumes of two reports are not comparable; AP 0 where nothing is so cheap. "
+    "AP at a cost: the highest for at most so much (quartiles of the costs of all "
+    "networks), mean over seeds. All are APs of the search, the highest of many."
 )
 Cells = list[list[str]]
 """Header first; what stands in the first two columns is text, the rest numbers."""
@@ -219,13 +217,15 @@ def _finalists(table: pd.DataFrame) -> str:
 
 def _meanings(table: pd.DataFrame) -> str:
     result = "AP" if table["result"].iloc[0] == "ap" else "best reward"
+    toy = (table["evaluator"] == "toy").all()
+    whole = "the pyramid alone" if toy else "backbone and predictor included"
     told = (
         f"95 %: interval of the mean {result}, Student's t over seeds, from 3. Behind "
         f"best: difference in {result} to the space's best searcher, mean over the "
         "seeds that both have ± sd of the single differences; a tie if the mean is at "
         f"most {TIE_SDS} sd. Best reward: highest of a search, mean ± sd over seeds: "
         "progress, no result. MMAC: 1e6 multiply-accumulates of the networks "
-        "compared, mean over seeds."
+        f"compared, {whole}, mean over seeds."
     )
     if pd.isna(name := table["baseline"].iloc[0]):
         return told
