@@ -34,7 +34,10 @@ UNSHOWN = "for claims; order not shown to transfer"
             "demo; controls out of order: panet > rolled, bifpn > noisy; "
             "order not shown to transfer",
         ),
-        ({"icc": [0.6, 0.2, 0.9]}, "controls not checked; order not shown to transfer"),
+        (
+            {"icc": {"nasfpn": [0.6, 0.2, 0.9]}},
+            "controls not checked; order not shown to transfer",
+        ),
         ({}, "controls not checked"),
     ],
 )

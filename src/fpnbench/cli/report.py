@@ -62,11 +62,12 @@ def main(cfg: DictConfig) -> int:
     table, console = matrix(runs, cfg.baseline), Console()
     above = evidence_of(runs, cfg.controls, demo=tables.is_demo(table))
     notes = [*tables.notes(table), *same_networks(runs), *environments(runs)]
+    folder = mode_folder(cfg, "report")
+    # Before anything is printed: `| head` ends a program that prints.
+    write(folder, runs, table, notes, above)
     console.print(printed(table, above))
     for note in notes:
         console.print(note, style="dim", highlight=False)
-    folder = mode_folder(cfg, "report")
-    write(folder, runs, table, notes, above)
     plus = f"; skipped: {skipped}" if skipped else ""
     console.print(f"{len(runs)} runs{plus}; written to {folder}", soft_wrap=True)
     return 0

@@ -6,7 +6,7 @@ Evidence is measured by the checks and written into one JSON file,
         "data": the preset,
         "controls": names of the pairs that `what=controls` found the wrong way round,
             [] if none,
-        "icc": [value, low, high], of AP over evaluator seeds (`what=signal`),
+        "icc": {space: [value, low, high]}, of AP over evaluator seeds (`what=signal`),
         "orders": {"share": of the published pairs that the proxy orders as published,
             "macs": of those that counting MACs does} (`what=orders`),
         "label": "for claims", "for method tests" or "demo"}}}
