@@ -127,7 +127,7 @@ def test_a_control_out_of_order_fails_and_is_named(conf, tiny, scores) -> None:
     (row,) = [r for r in found.rows if (r["cell"], r["seed"]) == ("rolled", 2)]
     sizes = {"ap50": 0.8, "ap_s": None, "ap_m": 0.5, "ap_l": 0.6}
     other = {"cell": "rolled", "seed": 2, "macs": 7_000_000, "seconds": 2.0}
-    assert row == other | sizes | {"ap": 0.7}
+    assert row == other | sizes | {"ap": 0.7, "train_gmacs": 0.1}
 
 
 def test_a_cell_that_cannot_be_scored_is_named_and_the_rest_goes_on(

@@ -120,8 +120,12 @@ def test_the_check_writes_a_row_for_one_ap_and_for_each_difference(
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["noise.seeds=[0]"], "two of each are needed"),
-        (["noise.cells=[nasfpn]"], "two of each are needed"),
+        (["noise.seeds=[0]"], r"noise.seeds=\[0\]: it must be a list of 2 different"),
+        (["noise.seeds=[1,1]"], r"noise.seeds=\[1, 1\]: it must be a list of 2"),
+        (["noise.seeds=3"], "noise.seeds=3: it must be a list of 2"),
+        (["noise.cells=[fpn]"], "noise.cells=.*: it must be a list of 2 different"),
+        (["noise.cells=[fpn,fpn]"], "noise.cells=.*: it must be a list of 2"),
+        (["noise.cells=nasfpn"], "noise.cells=nasfpn: it must be a list of 2"),
         (["evaluator=toy"], "evaluator=proxy is needed"),
     ],
 )

@@ -122,6 +122,8 @@ def test_a_score_that_is_no_number_leaves_its_network_out(
     ("overrides", "told"),
     [
         (["zerocost.scores=[snip]"], "zerocost.scores: snip is not one of synflow"),
+        (["signal.seeds=0"], "signal.seeds=0: it must be a list of 1 different"),
+        (["signal.seeds=[]"], r"signal.seeds=\[\]: it must be a list of 1"),
         (["store=null"], "store=null: what=zerocost finds trained APs in the store"),
         ([], f"for 0 of {NETWORKS} networks of nasfpn: mode=check what=signal"),
     ],

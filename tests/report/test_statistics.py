@@ -36,6 +36,8 @@ def test_icc_finds_the_share_it_was_simulated_with() -> None:
 
 def test_icc_of_equal_values_is_one_and_too_few_are_refused() -> None:
     assert s.icc([[1, 1], [2, 2]]).value == 1
+    # Networks that all score 0 are not told apart: no bar is passed by it.
+    assert not s.icc([[0, 0], [0, 0]]).low >= 0.5
     for bad in ([[1, 2]], [[1], [2]]):
         with pytest.raises(ValueError, match="two groups"):
             s.icc(bad)

@@ -115,7 +115,8 @@ def icc(groups: Sequence[Sequence[float]]) -> Estimate:
     """Return ICC(1) of equally large groups with its F interval.
 
     The share of all variance that lies between groups (networks), the rest being
-    within them (seeds): one-way random effects, single measurements.
+    within them (seeds): one-way random effects, single measurements. NaN where all
+    values are equal: what tells nothing apart has no order to repeat.
 
     Raises:
         ValueError: below two groups or two values a group, or unequal groups.
@@ -130,6 +131,8 @@ def icc(groups: Sequence[Sequence[float]]) -> Estimate:
     n, k = table.shape
     between = k * table.mean(1).var(ddof=1)
     within = table.var(1, ddof=1).mean()
+    if np.ptp(table) == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"))
     if within == 0:
         return Estimate(1.0, 1.0, 1.0)
     ratio = between / within

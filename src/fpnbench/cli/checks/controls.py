@@ -144,6 +144,7 @@ def rows(found: Found, seeds: Sequence[int]) -> list[dict[str, Any]]:
             **{name: getattr(score, name) for name in APS},
             "macs": score.macs,
             "seconds": score.cost_s,
+            "train_gmacs": score.train_gmacs,
         }
         for cell, scores in found.items()
         for seed, score in zip(seeds, scores, strict=True)

@@ -21,7 +21,9 @@ from rich.console import Console
 from rich.progress import track
 
 from fpnbench.cli.build import build_evaluator, load_cell
+from fpnbench.cli.checks._shared import read_seeds
 from fpnbench.cli.store import measured, open_store
+from fpnbench.cli.values import fits
 from fpnbench.graph.canonical import canonical
 from fpnbench.graph.errors import UserError
 from fpnbench.report.bar import Bar, Findings
@@ -64,11 +66,12 @@ def run(cfg: DictConfig) -> Findings:
     Raises:
         UserError: the evaluator trains nothing, or too few cells or seeds.
     """
-    cells, seeds = list(cfg.noise.cells), list(cfg.noise.seeds)
-    if len(cells) < 2 or len(seeds) < 2:
-        raise UserError(
-            f"noise.cells={cells} and noise.seeds={seeds}: two of each are needed"
-        )
+    cells, seeds = cfg.noise.cells, read_seeds(cfg, "noise", 2)
+    if OmegaConf.is_config(cells):
+        cells = OmegaConf.to_container(cells)
+    if not fits(cells, list[str]) or len(set(cells)) < max(2, len(cells)):
+        allowed = "a list of 2 different cells or more"
+        raise UserError(f"noise.cells={cells}: it must be {allowed}")
     evaluator = build_evaluator(cfg)
     if not isinstance(evaluator, ProxyTrainer):
         raise UserError("what=noise trains networks: evaluator=proxy is needed")

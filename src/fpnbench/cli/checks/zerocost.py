@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from fpnbench.cli.build import build_evaluator, build_space
+from fpnbench.cli.checks._shared import read_seeds
 from fpnbench.cli.checks.noise import NOTHING
 from fpnbench.cli.checks.signal import (
     KNOWN,
@@ -74,13 +75,13 @@ def run(cfg: DictConfig) -> Findings:
         if name not in get_args(Name):
             allowed = ", ".join(get_args(Name))
             raise UserError(f"zerocost.scores: {name} is not one of {allowed}")
+    seeds = read_seeds(cfg, "signal", 1)
     space, proxy = build_space(cfg), build_evaluator(cfg)
     if not isinstance(proxy, ProxyTrainer):
         raise UserError("what=zerocost compares with trainings: evaluator=proxy")
     if (store := open_store(cfg, proxy, Console().print)) is None:
         raise UserError("store=null: what=zerocost finds trained APs in the store")
     drawn = draw(space, proxy, cfg.seed, cfg.signal.networks)
-    seeds = list(cfg.signal.seeds)
     found = trained(store, proxy, drawn, seeds)
     if len(found) < LEAST_NETWORKS:
         raise UserError(
