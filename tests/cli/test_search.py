@@ -19,6 +19,7 @@ TOY = ("evaluator=toy", "searcher=random", "space=nasfpn", "out=run")
 COLUMNS = [
     *("number", "choices", "key", "status", "reward"),
     *("ap", "ap50", "ap_s", "ap_m", "ap_l", "loss", "macs", "params", "latency_ms"),
+    "estimate",
     *("seconds", "images", "gmacs", "repeat_of", "reason", "epochs"),
     *("evaluator_seed", "cell"),
 ]
