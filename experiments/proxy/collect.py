@@ -67,6 +67,7 @@ def gather():
         if found["what"] == "controls":
             entry["data"] += f" {about['context']}" * (about["context"] != "none")
             entry["controls"] = about["failed"]
+            entry |= {name: about[name] for name in ("repeats", "width")}
             entry["pairs"] = len(found["bars"])
         elif found["what"] == "signal":
             icc = about["figures"]["ap"]["icc"]

@@ -46,6 +46,18 @@ def test_the_words_say_what_is_known_and_what_is_not(facts, words) -> None:
     assert heading([Evidence("b1", "6", facts)]) == words
 
 
+def test_pyramids_other_than_those_checked_are_told(make_run, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps({"b1": {"6": GOOD | {"repeats": 1, "width": 64}}}))
+    for width, words in (
+        (64, "for claims"),
+        (96, "for claims; checked at width=64 only"),
+    ):
+        config = {"evaluator.epochs": 6, "repeats": 1, "width": width}
+        (found,) = find_evidence([make_run(0, [0.1], config=config)], path)
+        assert found.words == words
+
+
 def test_several_numbers_of_epochs_each_have_their_words() -> None:
     found = [Evidence("b1", epochs, {}) for epochs in ("6", "12")]
     told = "6 epochs: controls not checked | 12 epochs: controls not checked"
@@ -68,10 +80,11 @@ def test_evidence_is_that_of_benchmark_and_epochs(make_run, tmp_path: Path) -> N
         make_run(seed, [0.1], config={"evaluator.epochs": epochs})
         for seed, epochs in enumerate((6, 6, 12))
     ]
-    unknown = [Evidence("b1", "12", {}), Evidence("b1", "6", {})]
+    once = (("repeats", "1"),)
+    unknown = [Evidence("b1", epochs, {}, once) for epochs in ("12", "6")]
     assert find_evidence(runs, path) == unknown
     path.write_text(json.dumps({"b1": {"6": GOOD, "24": {}}, "b2": {"12": GOOD}}))
-    assert find_evidence(runs, path) == [unknown[0], Evidence("b1", "6", GOOD)]
+    assert find_evidence(runs, path) == [unknown[0], Evidence("b1", "6", GOOD, once)]
     toy = [make_run(0, [0.1], evaluator="toy", config={"evaluator.epochs": 6})]
     assert find_evidence(toy, path) == []
     assert heading([]) == ""

@@ -4,6 +4,7 @@ Evidence is measured by the checks and written into one JSON file,
 
     {benchmark: {epochs, as text: {
         "data": the preset,
+        "repeats" and "width": of the pyramids that were checked,
         "controls": names of the pairs that `what=controls` found the wrong way round,
             [] if none,
         "icc": {space: [value, low, high]}, of AP over evaluator seeds (`what=signal`),
@@ -26,6 +27,7 @@ from fpnbench.report.runs import Run
 LEAST_ORDERS = 0.75
 """Share of the published pairs from which on an order may be called theirs; above that
 of MACs, too. 18 of the 23 pairs of the suite."""
+SETTINGS = ("repeats", "width")
 UNCHECKED = "controls not checked"
 UNSHOWN = "order not shown to transfer"
 
@@ -38,11 +40,13 @@ class Evidence:
         benchmark: its id.
         epochs: the fidelity, as text.
         facts: its entry of the file, empty if there is none.
+        settings: `repeats` and `width` of the runs, as text, which no benchmark holds.
     """
 
     benchmark: str
     epochs: str
     facts: Mapping[str, Any]
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def failed(self) -> list[str]:
@@ -63,6 +67,13 @@ class Evidence:
             told.append(UNCHECKED)
         elif self.failed:
             told.append(f"controls out of order: {', '.join(self.failed)}")
+        other = [
+            f"{name}={self.facts[name]}"
+            for name, value in self.settings
+            if str(self.facts.get(name, value)) != value
+        ]
+        if other:
+            told.append(f"checked at {', '.join(other)} only")
         if self.facts and (share < LEAST_ORDERS or share <= macs):
             told.append(UNSHOWN)
         return "; ".join(told)
@@ -81,15 +92,19 @@ def find_evidence(runs: Iterable[Run], path: Path) -> list[Evidence]:
         UserError: the file cannot be read.
     """
     wanted = {
-        (str(run.summary["benchmark"]), str(run.config.get("evaluator.epochs")))
+        (
+            str(run.summary["benchmark"]),
+            str(run.config.get("evaluator.epochs")),
+            tuple((k, str(run.config[k])) for k in SETTINGS if k in run.config),
+        )
         for run in runs
         if run.summary["evaluator"] != "toy"
     }
     try:
         known = json.loads(path.read_text()) if path.is_file() else {}
         return [
-            Evidence(benchmark, epochs, known.get(benchmark, {}).get(epochs, {}))
-            for benchmark, epochs in sorted(wanted)
+            Evidence(id_, epochs, known.get(id_, {}).get(epochs, {}), settings)
+            for id_, epochs, settings in sorted(wanted)
         ]
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{path} cannot be read as evidence: {error}") from error
@@ -112,7 +127,7 @@ def check_controls(found: Iterable[Evidence]) -> None:
 
 def heading(found: Sequence[Evidence]) -> str:
     """Return the words above the tables; of several numbers of epochs each says its."""
-    told = {each.epochs: each.words for each in found if each.words}
-    if len(found) < 2:
-        return "".join(told.values())
-    return " | ".join(f"{epochs} epochs: {words}" for epochs, words in told.items())
+    told = dict.fromkeys((each.epochs, each.words) for each in found if each.words)
+    if len({each.epochs for each in found}) < 2:
+        return " | ".join(words for _, words in told)
+    return " | ".join(f"{epochs} epochs: {words}" for epochs, words in told)
