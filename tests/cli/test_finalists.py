@@ -142,4 +142,4 @@ def test_noise_tells_what_spreads_an_ap(run: Run, tiny: Tiny, tmp_path: Path) ->
     assert float(by_name[pair].split()[1]) == pytest.approx(stdev(paired), abs=2e-4)
     refused = run(*tiny, *EXTRA, "mode=check", "what=noise", "noise.seeds=[0]")
     assert refused.returncode == 2
-    assert "two of each are needed" in refused.stderr
+    assert "noise.seeds=[0]: it must be a list of 2 different" in refused.stderr

@@ -36,13 +36,13 @@ def context_digests() -> dict[str, dict[str, str]]:
             name="digits_context",
             context=context,
             seed=0,
-            image_px=256,
+            image_px=192,
             images=IMAGES,
             small_sizes=(12, 16, 20, 24),
-            cue_sizes=(56, 72, 88, 104),
-            large_sizes=(112, 128, 144),
-            smalls=(2, 3),
-            gap=64,
+            cue_sizes=(76, 84, 92),
+            large_sizes=(60, 64, 68, 72),
+            smalls=(1, 3),
+            gap=60,
         )
         found[context] = {part: source.split(part).digest for part in PARTS}
     return found

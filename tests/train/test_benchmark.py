@@ -93,10 +93,10 @@ CONTEXT = {
     # What data=digits_context has and data=digits has not; all of it decides.
     "data.context": "up",
     "data.small_sizes": "[12,16]",
-    "data.cue_sizes": "[56,72]",
-    "data.large_sizes": "[112,128]",
+    "data.cue_sizes": "[76,84]",
+    "data.large_sizes": "[60,64]",
     "data.smalls": "[1,2]",
-    "data.gap": "120",
+    "data.gap": "68",
 }
 SEARCH = ("space", "searcher", "reward", "ledger", "mode", "budget")
 """Groups and sections that say what is scored, not how."""

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.ndimage import black_tophat, uniform_filter
 from scipy.stats import binom
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -22,7 +21,7 @@ from fpnbench.cli.checks.assignment import bars, measure
 from fpnbench.detect.detector import Detector
 from fpnbench.detect.pyramid import FeaturePyramid
 from fpnbench.graph.errors import UserError
-from fpnbench.train.context import CELL, Layout, categories, compose_context
+from fpnbench.train.context import Layout, categories, compose_context
 from fpnbench.train.data import search_split
 from fpnbench.train.digits import FORMS, SIDES, Digits
 
@@ -32,7 +31,8 @@ writer = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(writer)
 
 CONTEXTS = ("none", "down", "up", "both")
-LAYOUT = Layout(256, (12, 16, 20, 24), (56, 72, 88, 104), (112, 128, 144), (2, 3), 64)
+LAYOUT = Layout(192, (12, 16, 20, 24), (76, 84, 92), (60, 64, 68, 72), (1, 3), 60)
+COARSE = 16  # what 1/16 of the resolution leaves of an image's side
 PARTS = {"train": 320, "val": 160}
 LEARNERS = {
     "logistic": make_pipeline(StandardScaler(), LogisticRegression(C=0.01)),
@@ -41,12 +41,12 @@ LEARNERS = {
 every_context = pytest.mark.parametrize("context", CONTEXTS)
 
 
-def scene(number, context="both", cue=0, bar=0, part="train", layout=LAYOUT):
+def scene(number, context="both", cue=0, mark=0, part="train", layout=LAYOUT):
     """Compose scene `number`; whatever cue and bar, the rest is drawn alike."""
     digits = load_digits_once()
     form = SIDES[part][number % len(SIDES[part])]
     chosen = slice(FORMS[form], FORMS[form + 1])
-    told = {"context": context, "cue": cue, "bar": bar}
+    told = {"context": context, "cue": cue, "mark": mark}
     rng = np.random.default_rng((part == "val", number))
     return compose_context(*(a[chosen] for a in digits), **told, layout=layout, rng=rng)
 
@@ -57,10 +57,11 @@ def load_digits_once():
     return (digits.images.astype(np.int64) * 255 // 16).astype(np.uint8), digits.target
 
 
-def named(found, context, word):
-    """The boxes of the classes whose name has the word."""
+def named(found, context, *words):
+    """The boxes of the classes whose name begins with one of the words."""
     names = [categories(context)[label] for label in found.labels]
-    return [b for b, n in zip(found.boxes_xyxy, names, strict=True) if word in n]
+    boxes = zip(found.boxes_xyxy, names, strict=True)
+    return [box for box, name in boxes if name.startswith(words)]
 
 
 def crop(pixels, box, side):
@@ -71,18 +72,9 @@ def crop(pixels, box, side):
 
 def at_sixteenth(pixels, box):
     """The same of the image at 1/16 of its resolution."""
-    small = np.asarray(Image.fromarray(pixels).reduce(CELL))
-    x1, y1, x2, y2 = (*(box[:2] // CELL), *(-(-box[2:] // CELL)))
+    small = np.asarray(Image.fromarray(pixels).reduce(COARSE))
+    x1, y1, x2, y2 = (*(box[:2] // COARSE), *(-(-box[2:] // COARSE)))
     return crop(small, (x1, y1, x2, y2), 8)
-
-
-def around_bar(pixels, box):
-    """The pixels about the place of a box that looks most like a thin dark thing."""
-    x1, y1, x2, y2 = box
-    part = pixels[y1:y2, x1:x2]
-    thin = uniform_filter(black_tophat(part, 5).astype(float), 3)
-    y, x = np.unravel_index(thin.argmax(), thin.shape)
-    return np.pad(part, 4)[y : y + 9, x : x + 9].ravel()
 
 
 OWN = {
@@ -90,16 +82,18 @@ OWN = {
     "up": lambda found: at_sixteenth(found.pixels, named(found, "both", "large")[0]),
 }
 TELLS = {
-    "down": lambda found: crop(found.pixels, found.boxes_xyxy[-1], 8),
-    "up": lambda found: around_bar(found.pixels, named(found, "both", "large")[0]),
+    "down": lambda found: crop(found.pixels, named(found, "both", "0", "1")[0], 8),
+    "up": lambda found: crop(found.pixels, named(found, "both", "-", "|")[0], 6),
 }
 
 
 @cache
 def many_scenes(part, count):
-    """Scenes of `both`, and their cues and bars: fair coins, (count, 2)."""
+    """Scenes of `both` with a small digit, and their cues and marks: fair coins."""
     told = np.random.default_rng(len(part)).integers(0, 2, (count, 2))
-    return [scene(n, "both", *both, part=part) for n, both in enumerate(told)], told
+    made = [scene(n, "both", *both, part=part) for n, both in enumerate(told)]
+    kept = [n for n, found in enumerate(made) if named(found, "both", "small")]
+    return [made[n] for n in kept], told[kept]
 
 
 def hits(context, look, learner):
@@ -132,37 +126,46 @@ def test_a_label_can_be_read_from_what_tells_it(context):
     assert right > 0.9 * count
 
 
+def names_of(found):
+    return [categories("both")[label] for label in found.labels]
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_the_other_cue_changes_its_square_and_the_small_ones_labels(number):
     one, other = (scene(number, cue=cue) for cue in (0, 1))
-    *others, cue = one.boxes_xyxy
-    assert (other.boxes_xyxy[:-1] == others).all()
+    (cue,) = named(one, "both", "0", "1")
+    moved = (one.boxes_xyxy != other.boxes_xyxy).any(1)
+    assert {names_of(one)[i] for i in np.flatnonzero(moved)} <= {"0"}
     ys, xs = np.nonzero(one.pixels != other.pixels)
-    size = max(cue[2:] - cue[:2])
-    assert max(np.ptp(xs), np.ptp(ys)) < size + 1
-    for box in named(one, "both", "small"):
-        away = max(box[0] - xs.max(), xs.min() - box[2] + 1)
-        away = max(away, box[1] - ys.max(), ys.min() - box[3] + 1)
+    assert max(np.ptp(xs), np.ptp(ys)) < max(cue[2:] - cue[:2]) + 1
+    for x1, y1, x2, y2 in named(one, "both", "small"):
+        away = max(x1 - xs.max(), xs.min() - x2 + 1, y1 - ys.max(), ys.min() - y2 + 1)
         assert away > LAYOUT.gap
-    names = [[categories("both")[label] for label in s.labels] for s in (one, other)]
-    swapped = [name.replace("with 0", "with 1") for name in names[0][:-1]]
-    assert names[1] == [*swapped, "1"]
-    assert names[0][-1] == "0"
+    swap = {"0": "1", "small with 0": "small with 1"}
+    assert names_of(other) == [swap.get(name, name) for name in names_of(one)]
+    assert {*swap} <= {*names_of(one)}
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_the_other_bar_changes_a_few_pixels_that_are_gone_at_a_sixteenth(number):
-    one, other = (scene(number, bar=bar) for bar in (0, 1))
+def test_the_other_mark_changes_a_few_pixels_that_are_gone_at_a_sixteenth(number):
+    one, other = (scene(number, mark=mark) for mark in (0, 1))
     assert (one.boxes_xyxy == other.boxes_xyxy).all()
     changed = np.argwhere(one.pixels != other.pixels)
-    assert 0 < len(changed) <= 20
-    (x1, y1, x2, y2) = named(one, "both", "large")[0]
-    assert ((changed >= (y1, x1)) & (changed < (y2, x2))).all()
-    small = [np.asarray(Image.fromarray(s.pixels).reduce(CELL)) for s in (one, other)]
+    assert len(changed) == 8
+    for name in ("large", "-"):
+        ((x1, y1, x2, y2),) = named(one, "both", name)
+        assert ((changed >= (y1, x1)) & (changed < (y2, x2))).all()
+    small = [np.asarray(Image.fromarray(s.pixels).reduce(COARSE)) for s in (one, other)]
     assert (small[0] == small[1]).all()
-    differ = np.flatnonzero(one.labels != other.labels)
-    assert [categories("both")[one.labels[i]] for i in differ] == ["large 8 with -"]
-    assert [categories("both")[other.labels[i]] for i in differ] == ["large 8 with |"]
+    swap = {"-": "|", "large with -": "large with |"}
+    assert names_of(other) == [swap.get(name, name) for name in names_of(one)]
+    assert {*swap} <= {*names_of(one)}
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_the_finest_level_has_a_location_in_the_middle_of_a_mark(number):
+    ((x1, y1, x2, y2),) = named(scene(number), "both", "-")
+    assert ((x1 + x2) / 2 % 8, (y1 + y2) / 2 % 8) == (4, 4)
 
 
 @pytest.fixture
@@ -180,12 +183,12 @@ def fine_logits(conf, make_cell):
             in_channels=pyramid.out_channels,
             num_classes=classes,
             levels=(3, 4, 5, 6),
-            image_px=256,
+            image_px=192,
         )
         image = torch.from_numpy(found.pixels)[None, None].repeat(1, 3, 1, 1) / 255
         with torch.no_grad():
             logits = Detector(backbone, pyramid, head).eval()({0: image}).logits_BAK
-        fine = logits[0, : 32 * 32].reshape(32, 32, classes)
+        fine = logits[0, : 24 * 24].reshape(24, 24, classes)
         boxes = [b // 8 for b in named(found, "both", "small")]
         return torch.cat(
             [fine[y1 : y2 + 1, x1 : x2 + 1].flatten() for x1, y1, x2, y2 in boxes]
@@ -225,14 +228,16 @@ def test_records_are_sound(train, context):
     assert found.categories == categories(context)
     seen = set()
     for record in found.records:
-        boxes = record.boxes_xyxy
+        names = [found.categories[label] for label in record.labels]
+        marks = sum(name in ("-", "|") for name in names)
+        assert marks == (context in ("up", "both"))
+        boxes = record.boxes_xyxy[: len(names) - marks]
         sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
-        assert (sides > 5).all()
+        assert (sides > 8).all()
         assert (boxes >= 0).all()
-        assert (boxes <= 256).all()
-        assert 4 <= len(boxes) <= 5
-        assert (sides > 60).sum() >= 1
-        assert ((sides <= 24).sum()) in (2, 3)
+        assert (boxes <= 192).all()
+        assert (sides > 24).sum() == 2  # cue and large one
+        assert 1 <= (sides <= 24).sum() <= 3
         seen |= set(record.labels.tolist())
         for i, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
             for u1, v1, u2, v2 in boxes[:i].tolist():
@@ -242,8 +247,9 @@ def test_records_are_sound(train, context):
 
 def test_things_stand_alike_whatever_is_asked(train):
     sets = [train(context) for context in ("down", "up", "both")]
-    for records in zip(*(found.records for found in sets), strict=True):
-        assert all((r.boxes_xyxy == records[0].boxes_xyxy).all() for r in records)
+    for down, *others in zip(*(found.records for found in sets), strict=True):
+        for record in others:  # these have a mark more
+            assert (record.boxes_xyxy[:-1] == down.boxes_xyxy).all()
     assert len({found.digest for found in sets}) == 3
 
 
@@ -265,12 +271,12 @@ def test_the_preset_holds_the_bars_of_the_audit(conf, context):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("data.small_sizes=[]", r"data\.small_sizes=\[\]: 4 to 256 pixels"),
-        ("data.cue_sizes=[300]", r"data\.cue_sizes=\[300\]: 4 to 256 pixels"),
-        ("data.large_sizes=[160]", r"data\.large_sizes=\[160\]: 144 pixels are left"),
+        ("data.small_sizes=[]", r"data\.small_sizes=\[\]: 4 to 192 pixels"),
+        ("data.cue_sizes=[300]", r"data\.cue_sizes=\[300\]: 4 to 192 pixels"),
+        ("data.large_sizes=[96]", r"data\.large_sizes=\[96\]: 92 pixels are left"),
         ("data.large_sizes=[12]", r"data\.large_sizes: a digit of 12 pixels"),
         ("data.smalls=[3,2]", r"data\.smalls=\[3, 2\]: \[fewest, most\]"),
-        ("data.gap=130", r"data\.gap=130: 0 to 120 pixels"),
+        ("data.gap=70", r"data\.gap=70: 0 to 68 pixels"),
         ("data.train_images=0", "0 train images, an empty split"),
         ("data.context=sideways", "sideways: it must be one of none, down, up, both"),
     ],

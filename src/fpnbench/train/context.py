@@ -1,19 +1,19 @@
 """Instruments: scenes whose labels ask a pyramid to carry information across levels.
 
-Every scene shows a cue (one of two plain digits, large, in a corner), one large eight
-and a few small ones, far from the cue. All eights of a scene are one and the same
-glyph, so what class an eight has can only be told by something else:
+Every scene shows a cue (one of two plain digits, the largest thing, in a corner), one
+large eight and a few small ones, far from the cue. All eights of a scene are one and
+the same glyph, so what class an eight has can only be told by something else:
 
 - `down`: a small eight's class is the cue's. A head on the finest level does not see so
   far, so only a pyramid that carries coarse maps to fine ones can know it.
-- `up`: a large eight's class is how a bar of a few pixels lies on it. Coarse maps have
-  lost that, so only a pyramid that carries fine maps to coarse ones can know it.
+- `up`: a large eight's class is how the two stripes of a mark on it lie, a pixel wide.
+  Coarser maps have lost that, so only a pyramid that carries fine maps up can know it.
 - `both`: both at once. `none`: the same scenes of plain digits 0..9, nothing to carry.
 
-Which cue and which bar are drawn apart from everything else, and change nothing in the
-scene but the cue's square and the bar's pixels. The cue is an object itself, of a class
-that its own pixels tell: a network is taught to read it, and what is asked of a pyramid
-is to carry what was read. What is asked is one cue, never a rule over two.
+Cue and mark are objects themselves, of classes that their own pixels tell: a network
+is taught to read them on their own level, and what is asked of its pyramid is to carry
+what was read. Each is one of two, drawn apart from everything else, and changes nothing
+else in the scene: no rule over two cues, no companion by which one could guess.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,11 +30,11 @@ from fpnbench.train.data import DetectionSet, Part
 from fpnbench.train.digits import NAMES, compose_side
 
 Context = Literal["none", "down", "up", "both"]
-CUES = (0, 1)  # the two digits least like each other, and none like an eight
+CUES = ("0", "1")  # the two digits least like each other, and none like an eight
+MARKS = ("-", "|")
 GLYPH = 8
-BARS = ("-", "|")
-LONG, THICK, DARK = 6, 2, 80  # the bar: pixels and grey
-CELL = 16  # a bar never leaves a cell, so both leave the same image at 1/16
+CELL, MARK = 8, 4  # px: a cell of the finest level, and a mark in the middle of one
+DARK = 80  # grey of a mark's two stripes, one pixel wide
 JITTER = 8  # how far a cue's square stands off its corner, at most, pixels
 
 
@@ -98,11 +98,7 @@ class ContextDigits:
             but `none`.
         image_px: side of the scenes, pixels.
         images: number of scenes of train, val and test.
-        small_sizes: see `Layout`, likewise the rest.
-        cue_sizes: of the cue.
-        large_sizes: of the large digit.
-        smalls: fewest and most small digits.
-        gap: between the cue and a small digit.
+        small_sizes: see `Layout`; likewise `cue_sizes`, `large_sizes`, `smalls`, `gap`.
 
     Raises:
         UserError: a layout that cannot be drawn.
@@ -129,7 +125,7 @@ class ContextDigits:
         """Compose the scenes of one side.
 
         Raises:
-            UserError: it shall have no scene, or a large digit no room for a bar.
+            UserError: it shall have no scene, or a large digit no room for a mark.
         """
 
         def draw(
@@ -137,8 +133,8 @@ class ContextDigits:
             labels: NDArray[np.int64],
             rng: np.random.Generator,
         ) -> Scene:
-            cue, bar = rng.integers(0, 2, 2).tolist()
-            told = {"context": self.context, "cue": cue, "bar": bar}
+            cue, mark = rng.integers(0, 2, 2).tolist()
+            told = {"context": self.context, "cue": cue, "mark": mark}
             return compose_context(glyphs, labels, **told, layout=self.layout, rng=rng)
 
         return compose_side(
@@ -156,9 +152,16 @@ def categories(context: Context) -> tuple[str, ...]:
     """Return the names of the classes."""
     if context == "none":
         return NAMES
-    small = {_small(context, cue): None for cue in range(len(CUES))}
-    large = {_large(context, bar): None for bar in range(len(BARS))}
-    return (*map(str, CUES), *small, *large)
+    told = {
+        "small": CUES if context in ("down", "both") else (),
+        "large": MARKS if context in ("up", "both") else (),
+    }
+    eights = [
+        name
+        for size, tellers in told.items()
+        for name in ([f"{size} with {by}" for by in tellers] or [size])
+    ]
+    return (*CUES, *told["large"], *eights)
 
 
 def compose_context(
@@ -167,60 +170,62 @@ def compose_context(
     *,
     context: Context,
     cue: int,
-    bar: int,
+    mark: int,
     layout: Layout,
     rng: np.random.Generator,
 ) -> Scene:
-    """Compose one scene; objects are in the order large, small, cue.
+    """Compose one scene; objects are in the order large, small, cue, mark.
 
     Args:
         glyphs: opacity of the digits to choose from, (m, 8, 8).
         labels: what they show, (m,).
         context: see the module.
         cue: which of `CUES` is shown.
-        bar: which of `BARS` lies on the large digit, where one does.
+        mark: which of `MARKS` is on the large digit, where one is.
         layout: what the scene holds.
         rng: draws everything else.
 
     Raises:
-        UserError: the large digit has no room for a bar.
+        UserError: the large digit has no room for a mark.
     """
+    plain = context == "none"
     names = categories(context)
-    # Apart, so that nothing but what they show hangs on cue and bar.
-    rng, of_cue, of_bar = rng.spawn(3)
+    # Apart, so that nothing hangs on what cue and mark show.
+    rng, of_cue, of_mark = rng.spawn(3)
     canvas = ground(layout.side, rng)
     square = _corner_square(layout, rng)
-    # The whole square keeps its distance, whichever digit fills it.
-    x1, y1, x2, y2 = square
-    far = (x1 - layout.gap, y1 - layout.gap, x2 + layout.gap, y2 + layout.gap)
-    wanted = int(rng.integers(layout.smalls[0], layout.smalls[1] + 1))
-    large = int(rng.choice(np.array(layout.large_sizes)))
-    smalls = sorted(rng.choice(np.array(layout.small_sizes), wanted).tolist())
     boxes: list[Box] = []
-    shown: list[int] = []
-    for size, keep_off in ((large, square), *((size, far) for size in smalls[::-1])):
-        index = int(np.flatnonzero(labels == GLYPH)[0])
-        name = _small(context, cue) if keep_off is far else _large(context, bar)
-        if context == "none":
-            index = int(rng.integers(len(glyphs)))
-            name = str(labels[index])
+    shown: list[str] = []
+    eight = int(np.flatnonzero(labels == GLYPH)[0])
+    marks: list[Box] = []
+    for size, keep_off in _wanted(layout, square, rng):
+        index = int(rng.integers(len(glyphs))) if plain else eight
         opacity = scaled(glyphs[index], size)
         corner = place(opacity.shape, layout.side, [keep_off, *boxes], rng)
         if corner is None:
             continue
         paint(canvas, opacity, *corner, rng)
-        if name.endswith(BARS):
-            engrave(canvas, opacity == 255, *corner, bar, of_bar)
         boxes.append(ink_box(opacity, *corner))
-        shown.append(names.index(name))
-    kinds = range(10) if context == "none" else (CUES[cue],)
-    index = int(of_cue.choice(np.flatnonzero(np.isin(labels, kinds))))
-    opacity = scaled(glyphs[index], x2 - x1)
-    paint(canvas, opacity, x1, y1, of_cue)
-    boxes.append(ink_box(opacity, x1, y1))
-    shown.append(names.index(str(labels[index])))
+        is_small = keep_off is not square
+        name = f"small with {CUES[cue]}" if is_small else f"large with {MARKS[mark]}"
+        if plain:
+            name = str(labels[index])
+        elif name not in names:  # nothing tells it: one class of its size
+            name = name.split()[0]
+        elif not is_small:
+            marks.append(engrave(canvas, opacity == 255, *corner, mark, of_mark))
+        shown.append(name)
+    allowed = labels >= 0 if plain else labels == int(CUES[cue])
+    index = int(of_cue.choice(np.flatnonzero(allowed)))
+    x, y, right, _ = square
+    opacity = scaled(glyphs[index], right - x)
+    paint(canvas, opacity, x, y, of_cue)
+    boxes += [ink_box(opacity, x, y), *marks]
+    shown += [str(labels[index]), *(MARKS[mark] for _ in marks)]
     return Scene(
-        canvas.astype(np.uint8), np.array(boxes, np.int64), np.array(shown, np.int64)
+        canvas.astype(np.uint8),
+        np.array(boxes, np.int64),
+        np.array([names.index(name) for name in shown], np.int64),
     )
 
 
@@ -229,47 +234,58 @@ def engrave(
     solid: NDArray[np.bool_],
     x: int,
     y: int,
-    bar: int,
+    mark: int,
     rng: np.random.Generator,
-) -> None:
-    """Lay a dark bar on solid ink, inside one cell of the grid of 16 pixels.
+) -> Box:
+    """Lay a mark on solid ink and return its box, the same whichever it is.
+
+    It stands in the middle of a cell of the finest level, so that this level has a
+    location there, and both marks leave the same image at 1/16. The box has a pixel of
+    ink around it.
 
     Args:
         canvas: changed.
         solid: pixels of the digit without ground in them, (height, width).
         x: of the digit's left side.
         y: of its top.
-        bar: which of `BARS`.
+        mark: which of `MARKS`.
         rng: draws the place.
 
     Raises:
         UserError: there is no room.
     """
-    rim = LONG + 2  # a pixel of ink around the bar's square
-    v, u = np.zeros((2, 0), np.int64)
-    if min(solid.shape) >= rim:
-        v, u = np.nonzero(sliding_window_view(solid, (rim, rim)).all((2, 3)))
-    left, top = u + x + 1, v + y + 1
-    within = np.maximum(left % CELL, top % CELL) <= CELL - LONG
-    if not within.any():
+    rim = (CELL - MARK - 2) // 2
+    side = CELL - 2 * rim
+    tops, lefts = np.zeros((2, 0), np.int64)
+    if min(solid.shape) >= side:
+        tops, lefts = np.nonzero(sliding_window_view(solid, (side, side)).all((2, 3)))
+    on_grid = ((lefts + x) % CELL == rim) & ((tops + y) % CELL == rim)
+    if not on_grid.any():
         raise UserError(
             f"data.large_sizes: a digit of {max(solid.shape)} pixels has no room for a "
-            f"bar of {LONG}"
+            f"mark"
         )
-    chosen = np.flatnonzero(within)[rng.integers(within.sum())]
-    square = canvas[top[chosen] :, left[chosen] :][:LONG, :LONG]
-    middle = slice((LONG - THICK) // 2, (LONG + THICK) // 2)
-    square[(slice(None), middle) if bar else (middle, slice(None))] = DARK
+    chosen = rng.choice(np.flatnonzero(on_grid))
+    left, top = int(lefts[chosen]) + x, int(tops[chosen]) + y
+    inner = canvas[top + 1 : top + 1 + MARK, left + 1 : left + 1 + MARK]
+    (inner.T if mark else inner)[::2] = DARK
+    return left, top, left + side, top + side
 
 
-def _small(context: Context, cue: int) -> str:
-    told = f" with {CUES[cue]}" if context in ("down", "both") else ""
-    return f"small {GLYPH}{told}"
+def _wanted(
+    layout: Layout, square: Box, rng: np.random.Generator
+) -> list[tuple[int, Box]]:
+    """Draw the sizes of the digits but the cue, and the place each keeps off.
 
-
-def _large(context: Context, bar: int) -> str:
-    told = f" with {BARS[bar]}" if context in ("up", "both") else ""
-    return f"large {GLYPH}{told}"
+    The large one comes first. The cue's whole square keeps its distance from the small
+    ones, whichever digit fills it.
+    """
+    gap = layout.gap
+    far = (square[0] - gap, square[1] - gap, square[2] + gap, square[3] + gap)
+    count = int(rng.integers(layout.smalls[0], layout.smalls[1] + 1))
+    large = int(rng.choice(np.array(layout.large_sizes)))
+    smalls = sorted(rng.choice(np.array(layout.small_sizes), count).tolist())
+    return [(large, square), *((size, far) for size in reversed(smalls))]
 
 
 def _corner_square(layout: Layout, rng: np.random.Generator) -> Box:
