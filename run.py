@@ -14,10 +14,11 @@ from pkgutil import resolve_name
 os.environ["HYDRA_FULL_ERROR"] = "1"
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fpnbench.cli.errors import INTERRUPTED, explain
-from fpnbench.cli.values import check_values
+from fpnbench.cli.values import check_added, check_values
 from fpnbench.graph.errors import UserError
 
 _codes: list[int] = []
@@ -26,7 +27,9 @@ _codes: list[int] = []
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def _job(cfg: DictConfig) -> None:
     """Run one job; under `--multirun` a failed job does not stop the others."""
+    hydra_cfg = HydraConfig.get()
     try:
+        check_added(hydra_cfg.overrides.task, hydra_cfg.runtime.choices)
         check_values(cfg)
         code = resolve_name(cfg.mode._target_)(cfg)
     except Exception as error:

@@ -38,6 +38,7 @@ def refused(done: CompletedProcess[str]) -> str:
         (("space=mnasfpm",), ("space/mnasfpm", "connsearch, handcrafted, mnasfpn")),
         (("budgt.trials=3",), ("budgt",)),
         (("searcher.sample=3",), ("sample",)),
+        (("+sercher=ppo",), ("+sercher=ppo", "no key sercher")),
         (("+searcher.sample=3",), ("RandomSearch", "argument 'sample'")),
         (("seed",), ("missing EQUAL",)),
         (("space=null",), ("must be a string",)),

@@ -4,8 +4,6 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +17,6 @@ from PIL import Image
 from fpnbench.cli import report
 
 Cli = Callable[..., Any]
-RUN = Path(__file__).parents[2] / "run.py"
 TOY = ("evaluator=toy", "budget.trials=4", "space=nasfpn")
 
 
@@ -29,12 +26,11 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(cli_in: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three runs, made once."""
     folder = tmp_path_factory.mktemp("searched")
     sweep = ("searcher=random,evolution", "seed=0,1", "out=many")
-    command = [sys.executable, str(RUN), "--multirun", *TOY, *sweep]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    assert cli_in(folder, "--multirun", *TOY, *sweep).code == 0
     for made in sorted((folder / "many").glob("nasfpn-*")):
         _, searcher, *_, seed, _ = made.name.split("-")
         made.rename(made.with_name(f"{searcher}{seed[1:]}"))
@@ -163,8 +159,11 @@ def test_a_misspelt_value_is_the_users_mistake_and_a_baseline_may_be_absent(
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "finalists=maybe is not one of if_there, required" in done.err
     done = cli("mode=report", "runs='many/*'", "baseline=randm")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "baseline=randm is no searcher of these runs: evolution" in done.err
+    done = cli("mode=report", "runs='many/*'", "baseline=ppo")
     assert done.code == 0
-    assert "Without one row of randm to compare with: nasfpn evo" in done.out
+    assert "Without one row of ppo to compare with: nasfpn evo" in done.out
 
 
 @pytest.fixture

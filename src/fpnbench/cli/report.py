@@ -59,6 +59,7 @@ def main(cfg: DictConfig) -> int:
     runs = [with_finalists(read_run(path, configuration(path))) for path in found]
     check_finalists(runs, cfg.finalists)
     check_comparable(runs)
+    check_baseline(runs, cfg.baseline)
     table, console = matrix(runs, cfg.baseline), Console()
     above = evidence_of(runs, cfg.controls, demo=tables.is_demo(table))
     notes = [*tables.notes(table), *same_networks(runs), *environments(runs)]
@@ -86,6 +87,20 @@ def check_finalists(runs: list[Run], wanted: object) -> None:
         raise UserError(
             f"finalists=required, but {len(lacking)} of {len(runs)} runs have none: "
             f"{', '.join(lacking)}; mode=finalists makes them"
+        )
+
+
+def check_baseline(runs: list[Run], wanted: object) -> None:
+    """Refuse a baseline that no run and no yaml has the name of.
+
+    Raises:
+        UserError: names the runs' searchers.
+    """
+    there = sorted({str(run.summary["searcher"]) for run in runs})
+    yaml = CONF / "searcher" / f"{wanted}.yaml"
+    if wanted is not None and wanted not in there and not yaml.is_file():
+        raise UserError(
+            f"baseline={wanted} is no searcher of these runs: {', '.join(there)}"
         )
 
 

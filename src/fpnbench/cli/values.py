@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 
+from fpnbench.cli.errors import KEYS
 from fpnbench.graph.errors import UserError
 
 LEAST = {
@@ -80,6 +81,22 @@ def check_values(cfg: DictConfig) -> None:
             raise UserError(f"{key}={_told(value)}: it must be {least_told}")
     if cfg.get("dry_run") and cfg.mode._target_ != "fpnbench.cli.search.main":
         raise UserError("dry_run=true is for searches: other modes have no budget")
+
+
+def check_added(overrides: abc.Iterable[str], groups: abc.Container[str]) -> None:
+    """Refuse `+key=value` at the top, which Hydra takes: nothing would read it.
+
+    Args:
+        overrides: as typed; where the key is there, Hydra itself refuses the `+`.
+        groups: of yaml files, own ones too, which may be added.
+
+    Raises:
+        UserError: names the key.
+    """
+    for override in overrides:
+        added = re.match(r"\+(\w+)=", override)
+        if added and added[1] not in groups:
+            raise UserError(f"{override}: there is no key {added[1]}. {KEYS}")
 
 
 def check_types(node: DictConfig) -> None:
