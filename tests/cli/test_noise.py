@@ -97,9 +97,13 @@ def test_the_check_writes_a_row_for_one_ap_and_for_each_difference(
     cli: Callable[..., Any], tiny: Tiny, tmp_path: Path
 ) -> None:
     small = ("evaluator.epochs=1", "evaluator.threads=1", "noise.seeds=[0,1]")
-    cells = ("noise.cells=[no_fusion,finest_only]", "noise.resamples=20")
-    done = cli("mode=check", "what=noise", *tiny, *small, *cells, "out=run")
+    cells = ("noise.cells=[no_fusion,siso,finest_only]", "noise.resamples=20")
+    levels = ("detector.levels=[3,4]", "data.ranges=[16]")  # siso has neither
+    done = cli("mode=check", "what=noise", *tiny, *small, *cells, *levels, "out=run")
     assert (done.code, done.err) == (0, "")
+    assert "siso is left out: the detector reads levels [3, 4]" in done.out
+    for cell in ("no_fusion", "finest_only"):
+        assert f"{cell}, seed 1: AP 0." in done.out
     told = json.loads((tmp_path / "run" / "check.json").read_text())
     assert [row["what"] for row in told["rows"]] == [
         "one AP",
@@ -127,6 +131,7 @@ def test_the_check_writes_a_row_for_one_ap_and_for_each_difference(
         (["noise.cells=[fpn,fpn]"], "noise.cells=.*: it must be a list of 2"),
         (["noise.cells=nasfpn"], "noise.cells=nasfpn: it must be a list of 2"),
         (["evaluator=toy"], "evaluator=proxy is needed"),
+        (["noise.cells=[siso,miso]", "detector.levels=[3]"], "0 could be scored"),
     ],
 )
 def test_what_cannot_be_measured_is_said(

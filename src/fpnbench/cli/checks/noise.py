@@ -12,19 +12,15 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import ceil
 from statistics import fmean
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import track
 
-from fpnbench.cli.build import build_evaluator, load_cell
-from fpnbench.cli.checks._shared import read_seeds
-from fpnbench.cli.store import measured, open_store
-from fpnbench.cli.values import fits
-from fpnbench.graph.canonical import canonical
+from fpnbench.cli.build import build_evaluator
+from fpnbench.cli.checks._shared import read_cells, read_different, train_all
 from fpnbench.graph.errors import UserError
 from fpnbench.report.bar import Bar, Findings
 from fpnbench.report.statistics import icc
@@ -66,16 +62,20 @@ def run(cfg: DictConfig) -> Findings:
     Raises:
         UserError: the evaluator trains nothing, or too few cells or seeds.
     """
-    cells, seeds = cfg.noise.cells, read_seeds(cfg, "noise", 2)
-    if OmegaConf.is_config(cells):
-        cells = OmegaConf.to_container(cells)
-    if not fits(cells, list[str]) or len(set(cells)) < max(2, len(cells)):
-        allowed = "a list of 2 different cells or more"
-        raise UserError(f"noise.cells={cells}: it must be {allowed}")
+    cells = read_different(cfg, "noise.cells", str, 2)
+    seeds = read_different(cfg, "noise.seeds", int, 2)
     evaluator = build_evaluator(cfg)
     if not isinstance(evaluator, ProxyTrainer):
         raise UserError("what=noise trains networks: evaluator=proxy is needed")
-    aps, records = train_all(cfg, evaluator, cells, seeds)
+    console, copies = Console(), dict.fromkeys(cells, int(cfg.repeats))
+    networks = read_cells(cfg, copies, evaluator, console)
+    found = train_all(cfg, evaluator, networks, seeds, console, records="needed")
+    if len(cells := list(found)) < 2:
+        raise UserError(f"what=noise compares cells: {len(cells)} could be scored")
+    aps = np.array(
+        [[average_precision(score) for score, _ in own] for own in found.values()]
+    )
+    records = [[each for _, each in own if each] for own in found.values()]
     units = drawn_units(evaluator)
     draws = {each.name: resample(records, each, cfg.noise.resamples) for each in units}
     rows = [row(ONE, aps, draws, units)]
@@ -86,36 +86,14 @@ def run(cfg: DictConfig) -> Findings:
     bars = [told(f"AP of {cell}", own) for cell, own in zip(cells, aps, strict=True)]
     bars += [bar for each in rows for bar in spread(each, units)]
     share = icc(aps.tolist())
-    found = f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
+    told_icc = f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
     about = {
         **{"benchmark": evaluator.benchmark, "epochs": evaluator.epochs},
         **{"evaluator_seeds": seeds, "resamples": cfg.noise.resamples},
         "aps": dict(zip(cells, aps.tolist(), strict=True)),
     }
-    bars.append(Bar("ICC of cells over seeds", NOTHING, found, True))
+    bars.append(Bar("ICC of cells over seeds", NOTHING, told_icc, True))
     return Findings(bars, about, rows)
-
-
-def train_all(
-    cfg: DictConfig,
-    evaluator: ProxyTrainer,
-    cells: Sequence[str],
-    seeds: Sequence[int],
-) -> tuple[Draws, list[list[Records]]]:
-    """Return the AP of every cell and seed, (C, S), and the records behind it."""
-    console = Console()
-    store = open_store(cfg, evaluator, console.print)
-    aps, records = [], []
-    for cell in cells:
-        genotype = load_cell(cast(DictConfig, OmegaConf.merge(cfg, {"cell": cell})))
-        genotype = canonical(genotype.restrict(evaluator.levels))
-        rows = [
-            measured(evaluator, store, genotype, evaluator.epochs, seed)
-            for seed in track(seeds, cell, console=console)
-        ]
-        aps.append([average_precision(score) for score, _, _ in rows])
-        records.append([found for _, found, _ in rows])
-    return np.array(aps), records
 
 
 def drawn_units(evaluator: ProxyTrainer) -> list[Units]:

@@ -7,26 +7,28 @@ number that a score holds is judged, and so is ranking by MACs, the baseline to 
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
-from itertools import product
-from typing import Any, cast
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from fpnbench.cli.build import build_evaluator, load_cell
-from fpnbench.cli.checks._shared import plain, read_seeds
-from fpnbench.cli.store import open_store, scored
+from fpnbench.cli.build import build_evaluator
+from fpnbench.cli.checks._shared import (
+    only_scores,
+    plain,
+    read_cells,
+    read_different,
+    train_all,
+)
 from fpnbench.cli.values import fits
 from fpnbench.graph.canonical import digest
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.protocols import EvaluationError, Evaluator
+from fpnbench.graph.protocols import Evaluator
 from fpnbench.graph.score import Score
 from fpnbench.report.bar import Bar, Findings
 from fpnbench.report.orders import Agreement, Pair, Verdict, agreement, verdict
-from fpnbench.search.feasible import what_is_read
 
 MEASURED = ("ap", "ap50", "ap_s", "ap_m", "ap_l", "loss")
 """Numbers of a score that may order pyramids; the loss negated."""
@@ -43,11 +45,11 @@ def run(cfg: DictConfig) -> Findings:
         UserError: suite, pairs or seeds are not as they must be, no pair is left, or
             the evaluator tells no AP.
     """
-    seeds = read_seeds(cfg, "orders", 1)
+    seeds = read_different(cfg, "orders.seeds", int)
     pairs, soft = read_pairs(cfg, "pairs"), read_pairs(cfg, "soft")
     evaluator, console = build_evaluator(cfg), Console()
     suite = read_suite(cfg, evaluator, console)
-    found = train_suite(cfg, evaluator, suite, seeds, console)
+    found = only_scores(train_all(cfg, evaluator, suite, seeds, console))
     measures = tabulate(found)
     kept, kept_soft = among(pairs, found), among(soft, found)
     if not kept:
@@ -114,50 +116,15 @@ def read_pairs(cfg: DictConfig, kind: str) -> list[Pair]:
 
 
 def read_suite(cfg: DictConfig, evaluator: Evaluator, console: Console) -> Suite:
-    """Return what the evaluator reads of every pyramid of the suite.
-
-    One that it cannot score, as they share no level, is named and left out.
+    """Return what the evaluator reads of every pyramid of the suite, see `read_cells`.
 
     Raises:
         UserError: copies that are no number, or no such cell.
     """
-    suite = {}
     for name, repeats in cfg.orders.suite.items():
         if not fits(repeats, int) or repeats < 1:
             raise UserError(f"orders.suite.{name}={repeats}: it must be copies, >= 1")
-        own = OmegaConf.merge(cfg, {"cell": name, "repeats": repeats})
-        genotype = load_cell(cast(DictConfig, own))
-        try:
-            suite[str(name)] = what_is_read(genotype, evaluator)
-        except UserError as error:
-            console.print(f"{name} is left out: {error}", highlight=False)
-    return suite
-
-
-def train_suite(
-    cfg: DictConfig,
-    evaluator: Evaluator,
-    suite: Suite,
-    seeds: Sequence[int],
-    console: Console,
-) -> Found:
-    """Score pyramid by pyramid, every seed; one that cannot be trained is left out."""
-    store = open_store(cfg, evaluator, console.print)
-    found: dict[str, list[Score]] = {name: [] for name in suite}
-    jobs = list(product(suite, seeds))
-    for name, seed in track(jobs, "trainings", console=console):
-        if name not in found:
-            continue
-        try:
-            score = scored(evaluator, store, suite[name], evaluator.epochs, seed)
-        except EvaluationError as error:
-            console.print(f"{name} is left out: seed {seed}: {error}", highlight=False)
-            del found[name]
-            continue
-        found[name].append(score)
-        told = f"{name}, seed {seed}: AP {score.ap or 0:.4f}, {score.cost_s:.0f} s"
-        console.print(told, highlight=False)
-    return found
+    return read_cells(cfg, cfg.orders.suite, evaluator, console)
 
 
 def tabulate(found: Found) -> dict[str, dict[str, list[float]]]:

@@ -21,7 +21,7 @@ from rich.progress import track
 from rich.table import Table
 
 from fpnbench.cli.build import build_evaluator, build_space
-from fpnbench.cli.checks._shared import plain, read_seeds
+from fpnbench.cli.checks._shared import plain, read_different
 from fpnbench.cli.store import open_store, scored
 from fpnbench.graph.canonical import digest
 from fpnbench.graph.decision import Choices
@@ -80,7 +80,7 @@ def run(cfg: DictConfig) -> Findings:
         UserError: too few networks or seeds, a space that has not as many, or an
             evaluator that tells no AP.
     """
-    seeds = read_seeds(cfg, "signal", 2)
+    seeds = read_different(cfg, "signal.seeds", int, 2)
     space, evaluator = build_space(cfg), build_evaluator(cfg)
     networks = draw(space, evaluator, cfg.seed, cfg.signal.networks)
     found = score_all(cfg, evaluator, networks, seeds)

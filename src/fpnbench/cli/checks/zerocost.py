@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from fpnbench.cli.build import build_evaluator, build_space
-from fpnbench.cli.checks._shared import read_seeds
+from fpnbench.cli.checks._shared import read_different
 from fpnbench.cli.checks.noise import NOTHING
 from fpnbench.cli.checks.signal import (
     KNOWN,
@@ -75,7 +75,7 @@ def run(cfg: DictConfig) -> Findings:
         if name not in get_args(Name):
             allowed = ", ".join(get_args(Name))
             raise UserError(f"zerocost.scores: {name} is not one of {allowed}")
-    seeds = read_seeds(cfg, "signal", 1)
+    seeds = read_different(cfg, "signal.seeds", int)
     space, proxy = build_space(cfg), build_evaluator(cfg)
     if not isinstance(proxy, ProxyTrainer):
         raise UserError("what=zerocost compares with trainings: evaluator=proxy")
