@@ -17,6 +17,9 @@ endif
 INSTALL = PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq
 
+# A process a core. Above 8, each one's import of torch (3 s, 1 GB) buys little.
+PYTEST = $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: run test setup check slow lint dashboard help
@@ -25,15 +28,15 @@ run: $(VENV)/.run-ready ## install what a run needs, search MnasFPN with PPO (4 
 	$(BIN)/python run.py space=mnasfpn searcher=ppo
 
 test: setup lint ## ruff, mypy --strict and all tests but the slow ones
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 setup: $(VENV)/.run-ready $(VENV)/.test-ready ## install what run and test need
 
 check: setup lint ## ruff, mypy --strict and the tests that need no training
-	$(BIN)/python -m pytest tests/graph tests/spaces tests/test_layers.py tests/test_conf.py
+	$(PYTEST) tests/graph tests/spaces tests/test_layers.py tests/test_conf.py
 
 slow: setup ## the slow tests only
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint:
 	$(BIN)/ruff format --check .

@@ -1,10 +1,18 @@
 """Fixtures of every suite: real configuration, command line, seeded randomness."""
 
+import contextlib
+import io
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+
+# Before torch is imported: a process of pytest -n for every core is threads enough.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
@@ -18,7 +26,9 @@ from fpnbench.graph.genotype import Genotype
 from fpnbench.graph.protocols import Space
 
 ROOT = Path(__file__).resolve().parent.parent
+RUN = ROOT / "run.py"
 DATA = Path(os.environ.get("FPNBENCH_DATA", ROOT.parent / "shared" / "data")).resolve()
+os.environ["FPNBENCH_DATA"] = str(DATA)  # every process's, whatever folder it is in
 
 # Two slow cores: a deadline would measure the machine. Derandomised: the same in CI.
 settings.register_profile("fpnbench", deadline=None, derandomize=True)
@@ -48,15 +58,56 @@ def conf() -> Callable[..., DictConfig]:
     return compose_conf
 
 
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def cli_in() -> Callable[..., Result]:
+    """Run `python run.py ARGS` in a folder: cli_in(FOLDER, "mode=costs", "out=run").
+
+    In this process, which saves the three seconds in which another would import torch.
+    """
+
+    def call(folder: Path, *args: str) -> Result:
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            patch.chdir(folder)
+            patch.setenv("COLUMNS", "300")
+            patch.setattr(sys, "argv", [str(RUN), *args])
+            with pytest.raises(SystemExit) as end:
+                runpy.run_path(str(RUN), run_name="__main__")
+        return Result(int(end.value.code or 0), out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture
+def cli(
+    cli_in: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run `python run.py ARGS` in an empty folder, in this process."""
+    monkeypatch.chdir(tmp_path)
+    return partial(cli_in, tmp_path)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `python run.py ARGS` in an empty folder, as a user would."""
+    """Run `python run.py ARGS` in an empty folder, in a process of its own.
+
+    For what only that shows: the end of a process, its files, another environment.
+    """
 
     def run_py(*args: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(ROOT / "run.py"), *args],
+            [sys.executable, str(RUN), *args],
             cwd=tmp_path,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "FPNBENCH_DATA": str(DATA)},
             capture_output=True,
             text=True,
             timeout=timeout_s,

@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,16 +60,10 @@ EXCUSED = ("SSDLite", "FPNLite", "MobileNetV3", "x0.7", "MnasFPN", "AmoebaNet")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(cli_in: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One run for all tests."""
     place = tmp_path_factory.mktemp("costs")
-    subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), "mode=costs", "out=run"],
-        cwd=place,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-    )
+    assert cli_in(place, "mode=costs", "out=run").code == 0
     return place / "run"
 
 

@@ -5,13 +5,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
-from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
 EXTRA = ("evaluator.epochs=1", "data.final_epochs=6")
 Tiny = tuple[str, ...]
-Run = Callable[..., CompletedProcess[str]]
+Cli = Callable[..., Any]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -20,29 +20,29 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_trained_network_is_scored_again_from_its_checkpoint(
-    run: Run, tiny: Tiny, tmp_path: Path
+    cli: Cli, tiny: Tiny, tmp_path: Path
 ) -> None:
-    trained = run(*tiny, *EXTRA, "mode=train", "cell=fpn_vanilla", "out=t")
-    assert trained.returncode == 0, trained.stderr
+    trained = cli(*tiny, *EXTRA, "mode=train", "cell=fpn_vanilla", "out=t")
+    assert trained.code == 0, trained.err
     first = json.loads((tmp_path / "t" / "result.json").read_text())
     assert first["epochs"] == 6
     assert first["images"] == 6 * 16 + 8
     assert first["ap"] > 0
     assert (tmp_path / "t" / "detections.png").stat().st_size > 10_000
     file = "checkpoint=t/checkpoint.pt"
-    again = run("mode=evaluate", file, "out=e")
-    assert again.returncode == 0, again.stderr
+    again = cli("mode=evaluate", file, "out=e")
+    assert again.code == 0, again.err
     second = json.loads((tmp_path / "e" / "result.json").read_text())
     for name in ("ap", "ap50", "ap_s", "key", "benchmark"):
         assert second[name] == first[name]
 
-    refused = run("mode=evaluate", file, "split=test", "out=x")
-    assert refused.returncode == 2
-    assert "final=true says that this is it" in refused.stderr
+    refused = cli("mode=evaluate", file, "split=test", "out=x")
+    assert refused.code == 2
+    assert "final=true says that this is it" in refused.err
     assert not (tmp_path / "t" / "test_readings.jsonl").exists()
     for _ in range(2):
-        read = run("mode=evaluate", file, "split=test", "final=true", "out=x")
-        assert read.returncode == 0, read.stderr
+        read = cli("mode=evaluate", file, "split=test", "final=true", "out=x")
+        assert read.code == 0, read.err
     notes = (tmp_path / "t" / "test_readings.jsonl").read_text().splitlines()
     assert len(notes) == 2
     test = json.loads((tmp_path / "x" / "result.json").read_text())
@@ -65,29 +65,29 @@ def test_a_trained_network_is_scored_again_from_its_checkpoint(
     ],
 )
 def test_mistakes_are_one_line(
-    run: Run, tiny: Tiny, tmp_path: Path, args: tuple[str, ...], told: str
+    cli: Cli, tiny: Tiny, tmp_path: Path, args: tuple[str, ...], told: str
 ) -> None:
     (tmp_path / "broken.pt").write_text("no weights")
-    result = run(*tiny, *EXTRA, *args)
-    assert result.returncode == 2
-    assert told in result.stderr
-    assert result.stderr.count("\n") == 1
+    result = cli(*tiny, *EXTRA, *args)
+    assert result.code == 2
+    assert told in result.err
+    assert result.err.count("\n") == 1
 
 
 def test_finalists_are_the_best_networks_trained_anew(
-    run: Run, tiny: Tiny, tmp_path: Path
+    cli: Cli, tiny: Tiny, tmp_path: Path
 ) -> None:
     search = (*tiny, *EXTRA, "space=nasfpn", "budget.trials=3")
     for searcher in ("random", "evolution"):
-        done = run(*search, f"searcher={searcher}", f"out=runs/table/{searcher}")
-        assert done.returncode == 0, done.stderr
+        done = cli(*search, f"searcher={searcher}", f"out=runs/table/{searcher}")
+        assert done.code == 0, done.err
     mode = ("mode=finalists", "runs=runs/table/*", "resamples=50", "out=f")
-    result = run(*mode, "top=2")
-    assert result.returncode == 0, result.stderr
+    result = cli(*mode, "top=2")
+    assert result.code == 0, result.err
     found = rows(tmp_path / "f" / "finalists.csv")
     assert [row["rank"] for row in found] == ["1", "2"] * 2
     told = ", ".join(f"{float(row['ap']):.4f}" for row in found[2:])
-    assert f"runs/table/random: AP {told}" in result.stdout
+    assert f"runs/table/random: AP {told}" in result.out
     trials = rows(tmp_path / "runs" / "table" / "evolution" / "trials.csv")
     rewards = sorted((float(row["reward"]) for row in trials), reverse=True)
     for row, reward in zip(found[:2], rewards, strict=False):
@@ -105,28 +105,28 @@ def test_finalists_are_the_best_networks_trained_anew(
     own = rows(tmp_path / "runs" / "table" / "evolution" / "finalists.csv")
     assert own == found[:2]
 
-    again = run(*mode, "top=2")
-    assert again.returncode == 0
+    again = cli(*mode, "top=2")
+    assert again.code == 0
     second = rows(tmp_path / "f" / "finalists.csv")
     assert [row["stored"] for row in second] == ["3"] * 4
     for row in (*found, *second):
         row.pop("stored")
     assert second == found
 
-    paper = run(*mode, "select=paper")
-    assert paper.returncode == 0
+    paper = cli(*mode, "select=paper")
+    assert paper.code == 0
     assert [row["rank"] for row in rows(tmp_path / "f" / "finalists.csv")] == ["1", "1"]
-    refused = run(*mode, "top=4")
-    assert refused.returncode == 2
-    assert "top=4: runs/table/evolution has only 3 networks" in refused.stderr
+    refused = cli(*mode, "top=4")
+    assert refused.code == 2
+    assert "top=4: runs/table/evolution has only 3 networks" in refused.err
 
 
-def test_noise_tells_what_spreads_an_ap(run: Run, tiny: Tiny, tmp_path: Path) -> None:
+def test_noise_tells_what_spreads_an_ap(cli: Cli, tiny: Tiny, tmp_path: Path) -> None:
     noise = ("noise.cells=[fpn_vanilla,nasfpn]", "noise.resamples=40")
-    result = run(
+    result = cli(
         *tiny, *EXTRA, "evaluator.epochs=6", "mode=check", "what=noise", *noise, "out=n"
     )
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.err
     told = json.loads((tmp_path / "n" / "check.json").read_text())
     by_name = {bar["name"]: bar["measured"] for bar in told["bars"]}
     aps = {}
@@ -140,6 +140,6 @@ def test_noise_tells_what_spreads_an_ap(run: Run, tiny: Tiny, tmp_path: Path) ->
     (pair,) = [name for name in by_name if name.startswith("fpn_vanilla - nasfpn")]
     paired = [a - b for a, b in zip(*aps.values(), strict=True)]
     assert float(by_name[pair].split()[1]) == pytest.approx(stdev(paired), abs=2e-4)
-    refused = run(*tiny, *EXTRA, "mode=check", "what=noise", "noise.seeds=[0]")
-    assert refused.returncode == 2
-    assert "noise.seeds=[0]: it must be a list of 2 different" in refused.stderr
+    refused = cli(*tiny, *EXTRA, "mode=check", "what=noise", "noise.seeds=[0]")
+    assert refused.code == 2
+    assert "noise.seeds=[0]: it must be a list of 2 different" in refused.err

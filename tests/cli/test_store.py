@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from fpnbench.search.store import Place, ScoreStore
 
 EXTRA = ("evaluator.epochs=1", "evaluator.threads=1", "space=nasfpn")
 Tiny = tuple[str, ...]
-Run = Callable[..., CompletedProcess[str]]
+Cli = Callable[..., Any]
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -30,10 +29,10 @@ def trials(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def search(run: Run, tiny: Tiny, tmp_path: Path) -> Callable[..., Path]:
+def search(cli: Cli, tiny: Tiny, tmp_path: Path) -> Callable[..., Path]:
     def go(name: str, *args: str) -> Path:
-        result = run(*tiny, *EXTRA, f"out={name}", *args)
-        assert result.returncode == 0, result.stderr
+        result = cli(*tiny, *EXTRA, f"out={name}", *args)
+        assert result.code == 0, result.err
         return tmp_path / name
 
     return go
@@ -82,40 +81,38 @@ def test_known_cells_are_shared_between_spaces_and_records_are_kept(
 
 
 def test_a_broken_store_costs_nothing_but_a_line(
-    run: Run, tiny: Tiny, tmp_path: Path
+    cli: Cli, tiny: Tiny, tmp_path: Path
 ) -> None:
     store = tmp_path / "scores.sqlite"
     store.write_text("no database")
-    result = run(
+    result = cli(
         *tiny, *EXTRA, "searcher=random", "budget.trials=1", f"store={store}", "out=x"
     )
-    assert result.returncode == 0
-    assert result.stdout.count("is not used: file is not a database") == 1
+    assert result.code == 0
+    assert result.out.count("is not used: file is not a database") == 1
     assert summary(tmp_path / "x")["evaluations"] == 1
 
 
 def test_a_store_of_another_format_is_refused_in_one_line(
-    run: Run, tiny: Tiny, tmp_path: Path
+    cli: Cli, tiny: Tiny, tmp_path: Path
 ) -> None:
     store = tmp_path / "scores.sqlite"
     with sqlite3.connect(store) as file:
         file.execute("create table t (x)")
         file.execute("pragma user_version = 9")
     file.close()
-    result = run(
+    result = cli(
         *tiny, *EXTRA, "searcher=random", "budget.trials=1", f"store={store}", "out=x"
     )
-    assert result.returncode == 2
-    assert "has format 9, this version reads 1" in result.stderr
-    assert result.stderr.count("\n") == 1
+    assert result.code == 2
+    assert "has format 9, this version reads 1" in result.err
+    assert result.err.count("\n") == 1
 
 
-def test_an_unknown_policy_is_refused(run: Run) -> None:
-    result = run("searcher.dedup=never", "evaluator=toy", "budget.trials=1")
-    assert result.returncode == 2
-    assert (
-        "searcher.dedup=never is not one of replay, retrain, resample" in result.stderr
-    )
+def test_an_unknown_policy_is_refused(cli: Cli) -> None:
+    result = cli("searcher.dedup=never", "evaluator=toy", "budget.trials=1")
+    assert result.code == 2
+    assert "searcher.dedup=never is not one of replay, retrain, resample" in result.err
 
 
 def filled(path: Path) -> ScoreStore:
@@ -126,24 +123,24 @@ def filled(path: Path) -> ScoreStore:
     return store
 
 
-def test_scores_move_between_machines(run: Run, tmp_path: Path) -> None:
+def test_scores_move_between_machines(cli: Cli, tmp_path: Path) -> None:
     rows = list(filled(tmp_path / "here.sqlite"))
-    out = run("mode=scores", "action=export", "store=here.sqlite", "file=all.csv.gz")
-    assert out.returncode == 0, out.stderr
-    assert "5 scores written" in out.stdout
+    out = cli("mode=scores", "action=export", "store=here.sqlite", "file=all.csv.gz")
+    assert out.code == 0, out.err
+    assert "5 scores written" in out.out
     for added in (5, 0):
-        back = run(
+        back = cli(
             "mode=scores", "action=import", "store=there.sqlite", "file=all.csv.gz"
         )
-        assert back.returncode == 0, back.stderr
-        assert f"{added} scores added" in back.stdout
+        assert back.code == 0, back.err
+        assert f"{added} scores added" in back.out
     assert list(ScoreStore(tmp_path / "there.sqlite", {}, print)) == rows
 
 
-def test_stats_count_scores_networks_and_seeds(run: Run, tmp_path: Path) -> None:
+def test_stats_count_scores_networks_and_seeds(cli: Cli, tmp_path: Path) -> None:
     filled(tmp_path / "s.sqlite").close()
-    told = run("mode=scores", "store=s.sqlite", "out=o")
-    assert told.returncode == 0, told.stderr
+    told = cli("mode=scores", "store=s.sqlite", "out=o")
+    assert told.code == 0, told.err
     table = (tmp_path / "o" / "scores.csv").read_text().splitlines()
     (row,) = csv.DictReader(table)
     assert (row["benchmark"], row["scores"], row["networks"]) == ("digits-1", "5", "3")
@@ -163,12 +160,12 @@ def test_stats_count_scores_networks_and_seeds(run: Run, tmp_path: Path) -> None
     ],
 )
 def test_mistakes_with_scores_are_one_line(
-    run: Run, tmp_path: Path, args: tuple[str, ...], told: str
+    cli: Cli, tmp_path: Path, args: tuple[str, ...], told: str
 ) -> None:
     (tmp_path / "text.csv.gz").write_text("no archive")
     with gzip.open(tmp_path / "anonymous.csv.gz", "wt") as file:
         file.write("key,benchmark,seed,epochs,score,environment\nk,,0,1,{},{}\n")
-    result = run("mode=scores", *args)
-    assert result.returncode == 2
-    assert told in result.stderr
-    assert result.stderr.count("\n") == 1
+    result = cli("mode=scores", *args)
+    assert result.code == 2
+    assert told in result.err
+    assert result.err.count("\n") == 1

@@ -24,7 +24,7 @@ from fpnbench.graph.errors import UserError
         (tuple[float, ...], [[], [1, 0.5]], [0.5, ["x"]]),
         (tuple[int, str], [[1, "a"]], [[1.5], "a"]),
         (Mapping[int, float], [{}, {1: 2}], [{"a": 2}, {1: "b"}, [1], 5]),
-        (Mapping[str, Any], [{"a": object()}], [{1: 1}]),
+        (Mapping[str, Any], [{"a": object}], [{1: 1}]),
         (Any, [None, 1, "a"], []),
         (Path | None, ["a path is written as text"], []),
     ],
