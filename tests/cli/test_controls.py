@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from fpnbench.cli.build import CONF, build_evaluator
-from fpnbench.cli.checks import controls
+from fpnbench.cli.checks import _shared, controls
 from fpnbench.graph.canonical import key
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import EvaluationError
@@ -35,14 +36,14 @@ def scores(
             for cell, ap in aps.items()
         }
 
-        def measured(evaluator, store, genotype, epochs, seed):
+        def scored(evaluator, store, genotype, epochs, seed):
             ap = known.get(key(genotype), 0.1)
             own = ap[seed] if isinstance(ap, Sequence) else ap
             if own < 0:
                 raise EvaluationError("training loss of epoch 1 is nan", 0, 0.0)
-            return replace(MADE, ap=own), None, False
+            return replace(MADE, ap=own)
 
-        monkeypatch.setattr(controls, "measured", measured)
+        monkeypatch.setattr(_shared, "scored", scored)
 
     return make
 
@@ -59,19 +60,44 @@ def test_a_pair_is_decided_by_the_mean_of_paired_differences() -> None:
         "a": [replace(MADE, ap=ap) for ap in (0.30, 0.20, 0.40)],
         "b": [replace(MADE, ap=ap) for ap in (0.25, 0.25, 0.25)],
     }
+
     # Differences .05 -.05 .15: mean .05, sd .1, standard error .1 / sqrt 3.
-    bar = controls.hold("a", "b", found)
+    def hold(better: str, worse: str, found: Any) -> Any:
+        return controls.hold(controls.compare(better, worse, found, {}))
+
+    bar = hold("a", "b", found)
     assert (bar.name, bar.measured, bar.held) == (
         *("a > b", "+0.0500, standard error 0.0577"),
         True,
     )
-    bar = controls.hold("b", "a", found)
+    bar = hold("b", "a", found)
     assert (bar.measured[:7], bar.held) == ("-0.0500", False)
-    assert not controls.hold("a", "a", found).held
+    assert not hold("a", "a", found).held
     one = {cell: scores[:1] for cell, scores in found.items()}
-    assert controls.hold("a", "b", one).measured == "+0.0500, one seed"
-    absent = controls.hold("a", "c", found)
+    assert hold("a", "b", one).measured == "+0.0500, one seed"
+    absent = hold("a", "c", found)
     assert (absent.measured, absent.held) == ("not measured: c", False)
+
+
+def test_a_difference_is_drawn_again_with_both_cells_on_the_same_images() -> None:
+    found = {"a": [MADE, MADE], "b": [replace(MADE, ap=0.4)] * 2, "c": [MADE, MADE]}
+    drawn = {
+        "images": {
+            "a": np.array([[0.3, 0.5], [0.1, 0.3]]),
+            "b": np.array([[0.1, 0.1], [0.1, 0.2]]),
+        }
+    }
+    # Mean over seeds: (.2 + 0) / 2 and (.4 + .1) / 2, sd .15 / sqrt 2.
+    compared = controls.compare("a", "b", found, drawn)
+    assert compared["by_images"] == pytest.approx(0.15 / 2**0.5)
+    assert np.isnan(compared["by_groups"])
+    bar = controls.hold(compared)
+    told = "+0.1000, standard error 0.0000, sd 0.1061 by images"
+    assert (bar.measured, bar.held) == (told, True)
+    row, other, *_ = controls.rows(found, [0, 1], drawn)
+    assert row["by_images"] == pytest.approx(0.2 / 2**0.5)
+    assert other["by_images"] == pytest.approx(0.2 / 2**0.5)
+    assert np.isnan(controls.compare("a", "c", found, drawn)["by_images"])
 
 
 # What follows from how the scenes are made; .1 is the AP of whatever is not named.
@@ -113,10 +139,15 @@ def test_the_order_wanted_is_that_of_the_context(
         }
 
 
-def test_a_control_out_of_order_fails_and_is_named(conf, tiny, scores) -> None:
+def test_a_control_out_of_order_fails_and_is_named(conf, tiny, scores, capsys) -> None:
     cfg = conf(*CHECK, *tiny, "+data.context=both")
     scores(BOTH | {"rolled": [0.5, 0.6, 0.7]})
     found = controls.run(cfg)
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.count("no detections are recorded") == 1
+    beside = "finest_only, siso, miso, simo"
+    assert f"measured beside the pairs, in none of them: {beside}" in told
+    assert found.about["beside"] == beside.split(", ")
     # .6 on average: above bottom_up, and fpn_vanilla is not above it.
     failed = ["fpn_vanilla > rolled", "bottom_up > rolled"]
     assert [bar.name for bar in found.bars if not bar.held] == failed
@@ -127,7 +158,8 @@ def test_a_control_out_of_order_fails_and_is_named(conf, tiny, scores) -> None:
     (row,) = [r for r in found.rows if (r["cell"], r["seed"]) == ("rolled", 2)]
     sizes = {"ap50": 0.8, "ap_s": None, "ap_m": 0.5, "ap_l": 0.6}
     other = {"cell": "rolled", "seed": 2, "macs": 7_000_000, "seconds": 2.0}
-    assert row == other | sizes | {"ap": 0.7, "train_gmacs": 0.1}
+    spreads = {"by_images": None, "by_groups": None}
+    assert row == other | sizes | spreads | {"ap": 0.7, "train_gmacs": 0.1}
 
 
 def test_a_cell_that_cannot_be_scored_is_named_and_the_rest_goes_on(
@@ -141,6 +173,7 @@ def test_a_cell_that_cannot_be_scored_is_named_and_the_rest_goes_on(
     assert {row["cell"] for row in found.rows} == {"panet", "noisy", "rolled"}
     found = controls.run(conf(*CHECK, *tiny, cells))
     told = " ".join(capsys.readouterr().out.split())
+    assert "panet, seed 1: AP 0.3000, 2 s" in told
     assert "noisy is left out: seed 1: training loss of epoch 1 is nan" in told
     assert {bar.name: bar.measured for bar in found.bars if not bar.held} == {
         "panet > noisy": "not measured: noisy"
@@ -151,13 +184,18 @@ def test_a_cell_that_cannot_be_scored_is_named_and_the_rest_goes_on(
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ("controls.cells=panet", "controls.cells=panet: it must be a list of text"),
+        (
+            "controls.cells=panet",
+            "controls.cells=panet: it must be a list of 1 different",
+        ),
         ("controls.cells=[]", r"controls.cells=\[\]: it must be"),
-        ("controls.seeds=[0,0]", r"controls.seeds=\[0, 0\]: .*each once"),
-        ("controls.seeds=[a]", "controls.seeds=.*a list of whole numbers"),
+        ("controls.seeds=[0,0]", r"controls.seeds=\[0, 0\]: .*1 different"),
+        ("controls.seeds=[a]", "controls.seeds=.*different whole numbers or"),
         ("controls.cells=[siso,panet]", "none of them must be above another"),
         ("controls.cells=[panet,rolled,pagoda]", "cell=pagoda: there is no such cell"),
         ("evaluator=toy", "evaluator=proxy"),
+        ("controls.orders.none=3", r"controls\.orders\.none=3: it must be groups of"),
+        ("controls.orders=null", r"controls\.orders\.none=null: it must be groups"),
     ],
 )
 def test_bad_input_is_one_line(conf, tiny, wanted, said) -> None:
@@ -185,7 +223,8 @@ def test_a_check_that_is_called_again_trains_nothing(
 ) -> None:
     order = ("controls.cells=[panet,rolled,noisy]", "controls.seeds=[0,1]")
     asked = ("mode=check", "what=controls", *trained, *order, "store=s.sqlite")
-    first = cli(*asked, "out=first")
+    asked += ("controls.resamples=5",)
+    first = cli(*asked, "evaluator.records=true", "out=first")
     told = json.loads((tmp_path / "first" / "check.json").read_text())
     assert first.code == (0 if told["held"] else 1)
     assert len(told["rows"]) == 6
@@ -202,6 +241,9 @@ def test_a_check_that_is_called_again_trains_nothing(
     assert cli(*asked, "out=again").code == first.code
     again = json.loads((tmp_path / "again" / "check.json").read_text())
     assert again["rows"] == told["rows"]
+    # What was recorded once is drawn again: 4 scored scenes of 2 hands.
+    assert again["about"]["pairs"] == told["about"]["pairs"]
+    assert all(row["by_images"] >= 0 <= row["by_groups"] for row in again["rows"])
     assert len((tmp_path / "again" / "check.csv").read_text().splitlines()) == 7
 
 

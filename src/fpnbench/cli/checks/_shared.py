@@ -27,6 +27,14 @@ Wanted = Literal["no", "kept", "needed"]
 """Of records: none, those that the store has, or trained anew where it has none."""
 
 
+PRESET = (
+    *("backbone.name", "backbone.frozen", "detector._target_", "detector.levels"),
+    *("detector.width", "detector.tower_depth", "recipe.batch", "recipe.optimizer"),
+    *("recipe.lr", "recipe.weight_decay", "evaluator.folds"),
+)
+"""Keys by which people tell presets of one data set apart; the benchmark holds more."""
+
+
 class Measured(NamedTuple):
     """A training's score and, where wanted and known, its records."""
 
@@ -62,6 +70,18 @@ def read_different(cfg: DictConfig, key: str, kind: type, least: int = 1) -> lis
         allowed = f"a list of {least} different {ENTRIES[kind]} or more"
         raise UserError(f"{key}={shown}: it must be {allowed}")
     return cast(list[Any], values)
+
+
+def describe(cfg: DictConfig, evaluator: Evaluator) -> dict[str, Any]:
+    """Return what a check is about: data, benchmark, size of images and pyramids."""
+    preset = {key: read_value(cfg, key, Any) for key in PRESET}
+    return {
+        "data": str(cfg.data.name),
+        "benchmark": evaluator.benchmark,
+        "epochs": evaluator.epochs,
+        **{name: cfg[name] for name in ("image_px", "width")},
+        "preset": {key: value for key, value in preset.items() if value is not None},
+    }
 
 
 def read_cells(

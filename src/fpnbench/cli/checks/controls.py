@@ -5,27 +5,39 @@ scenes that can only be read through fusion, those that fuse must come above tho
 fuse nothing, noise or another image; what must be above what stands in conf/mode/
 check.yaml. A preset that puts its controls into another order measures something else,
 and `mode=report` refuses tables from it (`fpnbench.report.evidence`).
+
+Beside each difference stands how far it spreads: over the seeds, and, where detections
+are recorded, over other draws of the scored images and groups of them, the same draw
+for all cells and seeds. A pair is held by its mean alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
+from math import isnan
 from statistics import fmean, stdev
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from fpnbench.cli.build import build_evaluator, load_cell
-from fpnbench.cli.store import measured, open_store
-from fpnbench.cli.values import fits, noun
+from fpnbench.cli.build import build_evaluator
+from fpnbench.cli.checks._shared import (
+    Measured,
+    Wanted,
+    describe,
+    only_scores,
+    plain,
+    read_cells,
+    read_different,
+    read_value,
+    train_all,
+)
+from fpnbench.cli.checks.noise import GROUPS, IMAGES, Draws, drawn_units, resample
 from fpnbench.graph.errors import UserError
-from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.protocols import EvaluationError
 from fpnbench.graph.score import Score
 from fpnbench.report.bar import Bar, Findings
-from fpnbench.search.feasible import what_is_read
 from fpnbench.search.reward import average_precision
 from fpnbench.train.proxy import ProxyTrainer
 
@@ -33,8 +45,15 @@ PLAIN = "none"
 """The context of data that know none."""
 BAR = "mean difference > 0"
 APS = ("ap", "ap50", "ap_s", "ap_m", "ap_l")
+SPREADS = (f"by_{IMAGES}", f"by_{GROUPS}")
+UNRECORDED = (
+    "no detections are recorded, so nothing is said of other draws of the images: "
+    "evaluator.records=true records them, and trains again what the store has without"
+)
 Found = Mapping[str, Sequence[Score]]
 """Scores of every cell, in the order of the seeds."""
+Drawn = Mapping[str, Mapping[str, Draws]]
+"""AP of a cell on other draws of images or groups, by seed, (S, R): first by units."""
 
 
 def run(cfg: DictConfig) -> Findings:
@@ -44,27 +63,44 @@ def run(cfg: DictConfig) -> Findings:
         UserError: the evaluator trains nothing; `controls.cells` or `controls.seeds`
             are not as they must be, or hold nothing to compare.
     """
-    cells, seeds = _listed(cfg, "cells", str), _listed(cfg, "seeds", int)
+    cells = read_different(cfg, "controls.cells", str)
+    seeds = read_different(cfg, "controls.seeds", int)
     context = str(OmegaConf.select(cfg, "data.context", default=PLAIN))
-    orders = cfg.controls.orders
-    wanted = pairs(orders.get(context, orders[PLAIN]), cells)
+    key = f"controls.orders.{context}"
+    if OmegaConf.select(cfg, key) is None:
+        key = f"controls.orders.{PLAIN}"
+    groups = read_value(cfg, key, list[list[str]], "groups of cells, a list of lists")
+    wanted = pairs(groups, cells)
     if not wanted:
         raise UserError(f"controls.cells={cells}: none of them must be above another")
     evaluator = build_evaluator(cfg)
     if not isinstance(evaluator, ProxyTrainer):
         raise UserError("what=controls trains networks: evaluator=proxy is needed")
-    found = train_cells(cfg, evaluator, cells, seeds)
-    _show(found)
-    bars = [hold(better, worse, found) for better, worse in wanted]
+    console = Console()
+    copies = dict.fromkeys(cells, int(cfg.repeats))
+    networks = read_cells(cfg, copies, evaluator, console)
+    records: Wanted = "needed" if evaluator.records else "kept"
+    trained = train_all(cfg, evaluator, networks, seeds, console, records=records)
+    found = only_scores(trained)
+    drawn = draw_again(evaluator, trained, cfg.controls.resamples)
+    beside = [cell for cell in found if not any(cell in pair for pair in wanted)]
+    _show(found, console)
+    if beside:
+        told = f"measured beside the pairs, in none of them: {', '.join(beside)}"
+        console.print(told, highlight=False)
+    if not drawn:
+        console.print(UNRECORDED, highlight=False)
+    compared = [compare(better, worse, found, drawn) for better, worse in wanted]
+    bars = [hold(row) for row in compared]
     about = {
-        "data": str(cfg.data.name),
+        **describe(cfg, evaluator),
         "context": context,
-        "benchmark": evaluator.benchmark,
-        "epochs": evaluator.epochs,
-        **{name: cfg[name] for name in ("image_px", "width", "repeats")},
+        "repeats": cfg.repeats,
         "failed": [bar.name for bar in bars if not bar.held],
+        "pairs": plain(compared),
+        "beside": beside,
     }
-    return Findings(bars, about, rows(found, seeds))
+    return Findings(bars, about, plain(rows(found, seeds, drawn)))
 
 
 def pairs(
@@ -79,64 +115,78 @@ def pairs(
     ]
 
 
-def train_cells(
-    cfg: DictConfig,
-    evaluator: ProxyTrainer,
-    cells: Sequence[str],
-    seeds: Sequence[int],
-) -> dict[str, list[Score]]:
-    """Return the scores of every cell by seed, from the store as far as they are there.
+def draw_again(
+    evaluator: ProxyTrainer, trained: Mapping[str, Sequence[Measured]], resamples: int
+) -> Drawn:
+    """Return the APs of all cells that have records of every seed, on the same draws.
 
-    A cell that cannot be scored, as it shares no level with the detector or its
-    training fails, is named and left out; the rest goes on.
-
-    Args:
-        cfg: the configuration; `width` and `repeats` are those of all cells.
-        evaluator: trains and scores.
-        cells: of `conf/cell`, or paths.
-        seeds: the evaluator's.
-
-    Raises:
-        UserError: there is no such cell.
+    By images and, where there are any, groups; nothing without a recorded cell.
     """
-    console = Console()
-    networks = _networks(cfg, evaluator, cells, console)
-    store = open_store(cfg, evaluator, console.print)
-    found: dict[str, list[Score]] = {cell: [] for cell in networks}
-    jobs = list(product(networks, seeds))
-    for cell, seed in track(jobs, "trainings", console=console):
-        if cell not in found:
-            continue
-        network, epochs = networks[cell], evaluator.epochs
-        try:
-            score, _, _ = measured(evaluator, store, network, epochs, seed)
-        except EvaluationError as error:
-            console.print(f"{cell} is left out: seed {seed}: {error}", highlight=False)
-            del found[cell]
-            continue
-        found[cell].append(score)
-        told = f"{cell}, seed {seed}: AP {score.ap:.4f}, {score.cost_s:.0f} s"
-        console.print(told, highlight=False)
-    return found
+    recorded = {
+        cell: records
+        for cell, own in trained.items()
+        if len(records := [each for _, each in own if each]) == len(own)
+    }
+    if not recorded:
+        return {}
+    return {
+        units.name: dict(
+            zip(
+                recorded,
+                resample(list(recorded.values()), units, resamples),
+                strict=True,
+            )
+        )
+        for units in drawn_units(evaluator)
+    }
 
 
-def hold(better: str, worse: str, found: Found) -> Bar:
-    """Hold the mean of the paired differences of two cells against zero."""
-    name = f"{better} > {worse}"
-    if absent := [cell for cell in (better, worse) if cell not in found]:
-        return Bar(name, BAR, f"not measured: {', '.join(absent)}", False)
+def compare(better: str, worse: str, found: Found, drawn: Drawn) -> dict[str, Any]:
+    """Return the mean of the paired differences of two cells, and how far it spreads.
+
+    `error` is its standard error over seeds, `by_images` and `by_groups` its standard
+    deviation over other draws; each NaN where it is not known.
+    """
+    row = dict.fromkeys(("difference", "error", *SPREADS), float("nan"))
+    told: dict[str, Any] = {"better": better, "worse": worse, **row}
+    if better not in found or worse not in found:
+        return told | {"absent": [c for c in (better, worse) if c not in found]}
     gaps = [
         average_precision(a) - average_precision(b)
         for a, b in zip(found[better], found[worse], strict=True)
     ]
-    mean, told = fmean(gaps), "one seed"
+    told["difference"] = fmean(gaps)
     if len(gaps) > 1:
-        told = f"standard error {stdev(gaps) / len(gaps) ** 0.5:.4f}"
+        told["error"] = stdev(gaps) / len(gaps) ** 0.5
+    for name, draws in drawn.items():
+        if better in draws and worse in draws:
+            means = (draws[better] - draws[worse]).mean(0)  # (R,)
+            told[f"by_{name}"] = float(np.nanstd(means, ddof=1))
+    return told | {"absent": []}
+
+
+def hold(compared: Mapping[str, Any]) -> Bar:
+    """Hold a mean difference against zero, and tell how far it spreads."""
+    name = f"{compared['better']} > {compared['worse']}"
+    if absent := compared["absent"]:
+        return Bar(name, BAR, f"not measured: {', '.join(absent)}", False)
+    mean, error = compared["difference"], compared["error"]
+    told = "one seed" if isnan(error) else f"standard error {error:.4f}"
+    spreads = [
+        f"{compared[part]:.4f} {part.replace('_', ' ')}"
+        for part in SPREADS
+        if not isnan(compared[part])
+    ]
+    told += f", sd {', '.join(spreads)}" * bool(spreads)
     return Bar(name, BAR, f"{mean:+.4f}, {told}", mean > 0)
 
 
-def rows(found: Found, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """Return a row for every cell and seed; AP by size is None without such objects."""
+def rows(found: Found, seeds: Sequence[int], drawn: Drawn) -> list[dict[str, Any]]:
+    """Return a row for every cell and seed; AP by size is None without such objects.
+
+    `by_images` and `by_groups`: standard deviation of that AP over other draws, NaN
+    where no detections are recorded.
+    """
     return [
         {
             "cell": cell,
@@ -145,40 +195,19 @@ def rows(found: Found, seeds: Sequence[int]) -> list[dict[str, Any]]:
             "macs": score.macs,
             "seconds": score.cost_s,
             "train_gmacs": score.train_gmacs,
+            **dict.fromkeys(SPREADS, float("nan")),
+            **{
+                f"by_{name}": float(np.nanstd(draws[cell][place], ddof=1))
+                for name, draws in drawn.items()
+                if cell in draws
+            },
         }
         for cell, scores in found.items()
-        for seed, score in zip(seeds, scores, strict=True)
+        for place, (seed, score) in enumerate(zip(seeds, scores, strict=True))
     ]
 
 
-def _networks(
-    cfg: DictConfig, evaluator: ProxyTrainer, cells: Sequence[str], console: Console
-) -> dict[str, Genotype]:
-    """Return what the evaluator reads of every cell that it can score."""
-    networks = {}
-    for cell in cells:
-        genotype = load_cell(cast(DictConfig, OmegaConf.merge(cfg, {"cell": cell})))
-        try:
-            networks[cell] = what_is_read(genotype, evaluator)
-        except UserError as error:
-            console.print(f"{cell} is left out: {error}", highlight=False)
-    return networks
-
-
-def _listed(cfg: DictConfig, name: str, kind: type) -> list[Any]:
-    """Return one list of the check's keys.
-
-    Raises:
-        UserError: it is none, empty, or names something twice.
-    """
-    values = OmegaConf.to_container(cfg.controls, resolve=True)[name]  # type: ignore[index, call-overload]
-    if not fits(values, list[kind]) or not values or len({*values}) < len(values):  # type: ignore[valid-type]
-        allowed = f"{noun(list[kind])}, each once"  # type: ignore[valid-type]
-        raise UserError(f"controls.{name}={values}: it must be {allowed}")
-    return list(values)
-
-
-def _show(found: Found) -> None:
+def _show(found: Found, console: Console) -> None:
     """Print mean and standard deviation over seeds, the best cell first."""
     table = Table("cell", "AP", "sd", *APS[1:], "MMAC", "seconds", box=None)
     means = {cell: _mean(scores, "ap") for cell, scores in found.items()}
@@ -193,7 +222,7 @@ def _show(found: Found) -> None:
             f"{found[cell][0].macs / 1e6:.1f}",
             f"{fmean(score.cost_s for score in found[cell]):.0f}",
         )
-    Console().print(table)
+    console.print(table)
 
 
 def _mean(scores: Sequence[Score], name: str) -> float | None:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from fpnbench.cli.build import build_evaluator
 from fpnbench.cli.checks._shared import (
+    describe,
     only_scores,
     plain,
     read_cells,
@@ -73,10 +74,7 @@ def run(cfg: DictConfig) -> Findings:
     }
     show(judged["pairs"], console)
     about = {
-        "data": str(cfg.data.name),
-        "benchmark": evaluator.benchmark,
-        "epochs": evaluator.epochs,
-        **{name: cfg[name] for name in ("image_px", "width")},
+        **describe(cfg, evaluator),
         "levels": list(evaluator.levels),
         "seeds": seeds,
         "left_out": [name for name in cfg.orders.suite if name not in found],
