@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import variance
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fpnbench.cli.checks import signal
@@ -45,6 +46,23 @@ def test_the_icc_is_the_share_that_noise_leaves(conf, noise: float, held: bool) 
     assert set(found.about["figures"]["macs"]) == {
         *("ap", "ap_better_half", "mean_ap", "explained")
     }
+
+
+def test_the_network_that_an_icc_hangs_on_is_named(conf) -> None:
+    left = signal.leave_out(["a", "b", "c"], np.array([[0, 1], [1, 0], [10, 10]]))
+    assert left[0] == (pytest.approx(-1), "c")
+    assert left[1] == (pytest.approx(90 / 90.5), "b")
+    found = signal.run(conf(*TOY, "evaluator.noise=0.1", "signal.networks=12"))
+    ends = found.about["icc_without"]
+    keys = {row["key"] for row in found.rows}
+    share = found.about["figures"]["ap"]
+    assert ends[0][0] < share["icc"]["value"] < ends[1][0]
+    assert {key for _, key in ends} <= keys
+    drawn = share["icc_drawn"]
+    assert drawn["value"] == pytest.approx(share["icc"]["value"])
+    assert drawn["low"] < drawn["value"] < drawn["high"]
+    (bar,) = found.bars
+    assert f"one left out {ends[0][0]:.2f} (without {ends[0][1]})" in bar.measured
 
 
 def test_networks_are_the_different_ones_of_random_search(conf, make_space) -> None:

@@ -43,6 +43,15 @@ def test_icc_of_equal_values_is_one_and_too_few_are_refused() -> None:
             s.icc(bad)
 
 
+def test_icc_that_hangs_on_one_group_falls_without_it() -> None:
+    assert s.icc_value(SHROUT_FLEISS) == pytest.approx(0.17, abs=0.005)
+    assert np.isnan(s.icc_value([[0.1, 0.1], [0.1, 0.1]]))
+    # Without the last both means are .5: (0 - .5) / (0 + .5). With it and one other:
+    # means .5 and 10, squares 90.25 between and .25 within, 90 / 90.5.
+    found = s.icc_without([[0, 1], [1, 0], [10, 10]])
+    assert found == pytest.approx([90 / 90.5, 90 / 90.5, -1])
+
+
 def test_student_interval_of_a_textbook_case() -> None:
     # t(.975, 2) = 4.303, sd = 1, n = 3
     got = s.mean_interval([1, 2, 3])

@@ -123,15 +123,8 @@ def icc(groups: Sequence[Sequence[float]]) -> Estimate:
 
     Source: Shrout & Fleiss 1979, ICC(1,1); McGraw & Wong 1996, table 7.
     """
-    table = np.asarray(groups, float)
-    if table.ndim != 2 or min(table.shape) < 2:
-        raise ValueError(
-            "ICC needs two groups or more of two values or more, all equal"
-        )
-    n, k = table.shape
-    between = k * table.mean(1).var(ddof=1)
-    within = table.var(1, ddof=1).mean()
-    if np.ptp(table) == 0:
+    n, k, between, within = _squares(groups)
+    if between == within == 0:
         return Estimate(float("nan"), float("nan"), float("nan"))
     if within == 0:
         return Estimate(1.0, 1.0, 1.0)
@@ -141,6 +134,43 @@ def icc(groups: Sequence[Sequence[float]]) -> Estimate:
     upper = ratio * stats.f.ppf(quantile, bottom, n - 1)
     value, low, high = ((f - 1) / (f + k - 1) for f in (ratio, lower, upper))
     return Estimate(float(value), float(low), float(high))
+
+
+def icc_value(groups: ArrayLike) -> float:
+    """Return ICC(1) alone, which needs no F distribution: for a bootstrap of groups.
+
+    Raises:
+        ValueError: as `icc`.
+    """
+    _, k, between, within = _squares(groups)
+    total = between + (k - 1) * within
+    return float((between - within) / total) if total else float("nan")
+
+
+def icc_without(groups: ArrayLike) -> list[float]:
+    """Return ICC(1) with each group left out in turn, in the order of the groups.
+
+    One group far from the others may be all that there is between them.
+
+    Raises:
+        ValueError: as `icc`, of the groups that are left.
+    """
+    table = np.asarray(groups, float)
+    return [icc_value(np.delete(table, row, 0)) for row in range(len(table))]
+
+
+def _squares(groups: ArrayLike) -> tuple[int, int, float, float]:
+    """Return groups, values a group, and the mean squares between and within."""
+    table = np.asarray(groups, float)
+    if table.ndim != 2 or min(table.shape) < 2:
+        raise ValueError(
+            "ICC needs two groups or more of two values or more, all equal"
+        )
+    n, k = table.shape
+    if np.ptp(table) == 0:  # exactly, whatever rounding leaves of a mean
+        return n, k, 0.0, 0.0
+    between = k * table.mean(1).var(ddof=1)
+    return n, k, float(between), float(table.var(1, ddof=1).mean())
 
 
 def kendall(x: ArrayLike, y: ArrayLike) -> float:
