@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from fpnbench.graph.decision import Choices, Decision
-from fpnbench.graph.protocols import Space
+from fpnbench.graph.protocols import Evaluator, Space
 from fpnbench.search.trial import Proposal, Trial
 
 
@@ -38,6 +38,32 @@ class Searcher(Protocol):
         ...
 
 
+@runtime_checkable
+class SharesEvaluator(Searcher, Protocol):
+    """A searcher that trains weights of its own for the evaluator's task: optional.
+
+    `attach` comes before all other calls.
+
+    Attributes:
+        val_queries: networks that it scored on search-val by itself.
+    """
+
+    @property
+    def val_queries(self) -> int: ...
+
+    def attach(self, evaluator: Evaluator) -> None:
+        """Take the evaluator.
+
+        Raises:
+            UserError: its task has no weights to be trained.
+        """
+        ...
+
+    def foretell(self, space: Space) -> tuple[int, float]:
+        """Return images and about the gmacs that come before the first proposal."""
+        ...
+
+
 def generator(seed: int, number: int) -> np.random.Generator:
     """Return the generator of proposal `number` of a run with this seed."""
     return np.random.default_rng((seed, number))
@@ -50,3 +76,24 @@ def uniform_choices(decisions: Sequence[Decision], seed: int, number: int) -> Ch
     """
     rng = generator(seed, number)
     return tuple(int(rng.integers(len(decision.options))) for decision in decisions)
+
+
+class Scale:
+    """Takes origin and unit away from rewards, for libraries with fixed tolerances.
+
+    The first reward becomes 0 and the first that differs from it 1 or -1. Nine digits
+    are kept: the others are rounding, which would differ with the unit.
+    """
+
+    def __init__(self) -> None:
+        self._origin: float | None = None
+        self._unit: float | None = None
+
+    def __call__(self, reward: float) -> float:
+        """Return a reward on this scale."""
+        if self._origin is None:
+            self._origin = reward
+        distance = reward - self._origin
+        if self._unit is None and distance:
+            self._unit = abs(distance)
+        return round(distance / self._unit, 9) if self._unit else 0.0
