@@ -87,7 +87,7 @@ def test_a_killed_run_goes_on_and_does_nothing_twice(
     runs = []
     explore = regret.explore
     monkeypatch.setattr(
-        regret, "explore", lambda *args: runs.append(args[2]) or explore(*args)
+        regret, "explore", lambda *args: (runs.append(args[2]), explore(*args))
     )
     assert plain(*SMALL).code == 0
     assert len(runs) == 1
@@ -125,6 +125,7 @@ def test_curves_of_others_are_judged_beside_ours(plain: Cli, tmp_path: Path) -> 
         ("icc=[0]", "regret.icc=[0]: it must be a list of numbers above 0"),
         ("at=[13]", "regret.at=[13]: it must be a list of whole numbers from 1 to"),
         ("searchers=random", "regret.searchers=random: it must be a list of"),
+        ("seeds=0", "regret.seeds=0: it must be a whole number from 1 on"),
         ("searchers=[nothing]", "Could not find 'searcher/nothing'"),
         ("others=[gone.csv]", "gone.csv cannot be read"),
     ],

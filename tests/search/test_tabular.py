@@ -38,11 +38,16 @@ class Script:
         self.told.append(trial)
 
 
+def begun(table: Table, **settings) -> Run:
+    return Run(table, **{"max_repeats": 10, "seed": 0, "noise": 0.0, **settings})
+
+
 def test_a_run_is_counted_by_hand(table):
     script = Script([(0, 1), (1, 1), (0, 0), (2, 1), (1, 0)])
-    steps = explore(Run(table, evaluations=3, seed=7, noise=0.0), script, 7, 10)
+    run = begun(table, evaluations=3, seed=7)
+    explore(run, script, 7)
     # The failure and the repeat cost nothing; the run ends with its third network.
-    assert [tuple(step) for step in steps] == [
+    assert [tuple(step) for step in run.course()] == [
         (1, 1, pytest.approx(0.7), pytest.approx(0.7)),
         (2, 4, pytest.approx(0.5), pytest.approx(0.5)),
         (3, 5, 0.0, 0.0),
@@ -59,7 +64,9 @@ def test_a_run_is_counted_by_hand(table):
 
 def test_a_searcher_that_has_settled_keeps_its_regret(table):
     script = Script([(2, 0), (2, 0), (1, 1)])
-    steps = explore(Run(table, evaluations=4, seed=0, noise=0.0), script, 0, 6)
+    run = begun(table, evaluations=4, max_repeats=6)
+    explore(run, script, 0)
+    steps = run.course()
     assert len(script.told) == 7
     assert [step.evaluation for step in steps] == [1, 2, 3, 4]
     assert [step.regret for step in steps] == pytest.approx([0.4] * 4)
@@ -69,7 +76,7 @@ def test_a_searcher_that_has_settled_keeps_its_regret(table):
 def test_an_incumbent_is_chosen_by_what_was_observed(table):
     told = {}
     for seed in range(40):
-        run = Run(table, evaluations=4, seed=seed, noise=0.5)
+        run = begun(table, evaluations=4, seed=seed, noise=0.5)
         rewards = {key: run.score(vector)[1] for vector, key in KEYS.items()}
         chosen = max(rewards, key=rewards.__getitem__)
         assert run.steps[-1].regret == pytest.approx(0.9 - VALUES[chosen])
@@ -87,7 +94,7 @@ def test_noise_depends_on_seed_and_network_alone(table):
     first, second = (
         {vector: run.score(vector)[1] for vector in order}
         for order in orders
-        for run in [Run(table, evaluations=4, seed=5, noise=0.3)]
+        for run in [begun(table, evaluations=4, seed=5, noise=0.3)]
     )
     assert first == second
     assert first[0, 0] == first[0, 1]
@@ -101,8 +108,11 @@ def test_a_table_knows_its_best_and_its_spread_over_vectors(table):
 
 
 def test_a_run_without_a_valid_network_is_told(table):
+    run = begun(table, evaluations=2)
+    explore(run, Script([(1, 1)]), 0)
+    assert run.trials == 10
     with pytest.raises(UserError, match="no valid network"):
-        explore(Run(table, evaluations=2, seed=0, noise=0.0), Script([(1, 1)]), 0, 5)
+        run.course()
 
 
 def test_an_unknown_table_is_refused_with_those_that_are_there():

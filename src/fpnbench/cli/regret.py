@@ -1,7 +1,8 @@
 """`mode=regret`: searchers on a table whose every value is known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,8 @@ from fpnbench.search.tabular import Run, Table, explore, nas_bench_graph
 
 Case = tuple[str, float, int]
 """One run: searcher, standard deviation of the noise, seed."""
+Runner = Callable[[Run, int], None]
+"""Lets a searcher use up a run with this seed."""
 DIGITS = 6
 """Decimals of a regret: tables hold accuracies of some thousand samples."""
 
@@ -42,12 +45,11 @@ def main(cfg: DictConfig) -> int:
     """
     keys = checked(cfg)
     table, console = nas_bench_graph(keys["table"]), Console()
-    sd = table.sd
-    noises = [round(noise_of(sd, icc), DIGITS) for icc in keys["icc"]]
+    sd, noises = table.sd, noises_of(table, keys["icc"])
     folder = mode_folder(cfg, f"regret-{keys['table']}")
     with only_process(folder):
-        nodes = same_searchers(folder, keys)
-        frame = run_all(table, keys, nodes, noises, folder / "regret.csv", console)
+        runners = same_searchers(folder, keys)
+        frame = run_all(table, keys, runners, folder / "regret.csv", console)
     others = [read_others(Path(path), table, keys) for path in keys["others"]]
     whole = pd.concat([frame, *(each[each["noise"].isin(noises)] for each in others)])
     found = bars(
@@ -77,9 +79,9 @@ def main(cfg: DictConfig) -> int:
     return 0
 
 
-def noise_of(sd: float, icc: float) -> float:
-    """Return the noise with which a share `icc` of the variance is the networks'."""
-    return float(sd * ((1 - icc) / icc) ** 0.5)
+def noises_of(table: Table, iccs: Sequence[float]) -> list[float]:
+    """Return the noises with which such a share of the variance is the networks'."""
+    return [round(table.sd * ((1 - icc) / icc) ** 0.5, DIGITS) for icc in iccs]
 
 
 def checked(cfg: DictConfig) -> dict[str, Any]:
@@ -108,8 +110,8 @@ def checked(cfg: DictConfig) -> dict[str, Any]:
     return keys
 
 
-def same_searchers(folder: Path, keys: dict[str, Any]) -> dict[str, DictConfig]:
-    """Return every searcher's configuration, as far as the folder agrees with it.
+def same_searchers(folder: Path, keys: Mapping[str, Any]) -> dict[str, Runner]:
+    """Return what runs each searcher, if the folder's runs had the same settings.
 
     Raises:
         UserError: no such searcher, or runs recorded here had other settings.
@@ -131,22 +133,34 @@ def same_searchers(folder: Path, keys: dict[str, Any]) -> dict[str, DictConfig]:
                 f"{told[name]}; another out= begins anew"
             )
     write_json(path, before | told)
-    return nodes
+    return {name: partial(run_ours, node) for name, node in nodes.items()}
+
+
+def run_ours(node: DictConfig, run: Run, seed: int) -> None:
+    """Run one of our searchers, built anew."""
+    explore(run, build_searcher(node), seed)
 
 
 def run_all(
     table: Table,
-    keys: dict[str, Any],
-    nodes: dict[str, DictConfig],
-    noises: Sequence[float],
+    keys: Mapping[str, Any],
+    runners: Mapping[str, Runner],
     path: Path,
     console: Console,
 ) -> pd.DataFrame:
-    """Return all runs that are asked for; new ones are appended as they finish."""
+    """Return all runs that are asked for; new ones are appended as they finish.
+
+    Args:
+        table: the problem.
+        keys: those of `regret`.
+        runners: what runs each searcher, ours or another library's.
+        path: the CSV file that holds the runs.
+        console: for the progress.
+    """
     wanted: list[Case] = [
         (name, noise, seed)
-        for name in keys["searchers"]
-        for noise in noises
+        for name in runners
+        for noise in noises_of(table, keys["icc"])
         for seed in range(keys["fewer_seeds"].get(name, keys["seeds"]))
     ]
     known = recorded(path, keys["evaluations"])
@@ -155,9 +169,10 @@ def run_all(
     missing = [case for case in wanted if case not in have]
     note = f"{len(missing)} of {len(wanted)} runs to do"
     for name, noise, seed in track(missing, note, console=console):
-        run = Run(table, evaluations=keys["evaluations"], seed=seed, noise=noise)
-        steps = explore(run, build_searcher(nodes[name]), seed, keys["max_repeats"])
-        part = pd.DataFrame(steps).round(DIGITS)
+        sizes = {each: keys[each] for each in ("evaluations", "max_repeats")}
+        run = Run(table, **sizes, seed=seed, noise=noise)
+        runners[name](run, seed)
+        part = pd.DataFrame(run.course()).round(DIGITS)
         part = part.assign(table=table.name, searcher=name, noise=noise, seed=seed)
         with path.open("a") as file:
             file.write(part[COLUMNS].to_csv(index=False, header=False))
@@ -180,7 +195,7 @@ def recorded(path: Path, evaluations: int) -> pd.DataFrame:
     return frame[whole].astype({"seed": int, "noise": float})
 
 
-def read_others(path: Path, table: Table, keys: dict[str, Any]) -> pd.DataFrame:
+def read_others(path: Path, table: Table, keys: Mapping[str, Any]) -> pd.DataFrame:
     """Read curves of other libraries' searchers, `.csv` or `.csv.gz`.
 
     Raises:
@@ -205,7 +220,8 @@ def printed(rows: pd.DataFrame, found: Sequence[Bar], sd: float) -> list[Printed
     """Return the regret table, in standard deviations, and the bars."""
     marks = rows["evaluation"].unique()
     title = "median regret over seeds after so many evaluations, and its last quartiles"
-    first = Printed(title=f"{title}, in sd of the table ({sd:.4f})", box=None)
+    first = Printed(title=f"{title}, in sd of the table ({sd:.4f})")
+    first.box, first.pad_edge, first.padding = None, False, (0, 1, 0, 0)
     for name in ("noise", "searcher", "runs", "trials", *map(str, marks), "quartiles"):
         first.add_column(name, no_wrap=True)
     for (noise, name), part in rows.groupby(["noise", "searcher"], sort=False):

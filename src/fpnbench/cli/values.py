@@ -52,6 +52,11 @@ LEAST = {
     "signal.resamples": 1,
     "orders.least_share": 0.0,
     "orders.resamples": 1,
+    "regret.evaluations": 1,
+    "regret.seeds": 1,
+    "regret.max_repeats": 1,
+    "regret.worse_by": 0.0,
+    "regret.margin": 0.0,
 }
 """The least that a number may be; 0.0: it may have a fraction. Keys of a group are
 checked where the chosen yaml has them, and may be null where their type allows it."""

@@ -82,27 +82,37 @@ class Run:
     """
 
     def __init__(
-        self, table: Table, *, evaluations: int, seed: int, noise: float
+        self,
+        table: Table,
+        *,
+        evaluations: int,
+        max_repeats: int,
+        seed: int,
+        noise: float,
     ) -> None:
         """Begin.
 
         Args:
             table: the problem.
             evaluations: different networks after which the run is over.
+            max_repeats: trials in a row without an evaluation after which it is over,
+                too: the searcher has settled.
             seed: of the noise.
             noise: standard deviation of the Gaussian noise.
         """
         self.table, self.trials = table, 0
         self.steps: list[Step] = []
-        self._evaluations, self._seed, self._noise = evaluations, seed, noise
+        self._evaluations, self._max_repeats = evaluations, max_repeats
+        self._seed, self._noise = seed, noise
         self._told: dict[str, float] = {}
         self._best, self._incumbent = table.best, ""
         self._seen = float("-inf")
 
     @property
     def over(self) -> bool:
-        """Whether every evaluation is used up."""
-        return len(self.steps) >= self._evaluations
+        """Whether every evaluation is used up, or no other network is proposed."""
+        idle = self.trials - (self.steps[-1].trials if self.steps else 0)
+        return len(self.steps) >= self._evaluations or idle >= self._max_repeats
 
     def score(self, choices: Choices) -> tuple[str, float | None, Status]:
         """Return key, reward and status of one proposal; an invalid one fails."""
@@ -136,22 +146,19 @@ class Run:
         return [*self.steps, *(last._replace(evaluation=n) for n in rest)]
 
 
-def explore(run: Run, searcher: Searcher, seed: int, max_repeats: int) -> list[Step]:
+def explore(run: Run, searcher: Searcher, seed: int) -> None:
     """Let a searcher run, by ask and tell, as `loop.search` does with `dedup=replay`.
 
     Args:
         run: not yet begun.
         searcher: not yet started.
         seed: of the searcher.
-        max_repeats: trials in a row without an evaluation after which it has settled.
     """
     searcher.start(run.table, seed, None)
     first: dict[str, int] = {}
-    idle = 0
-    while not run.over and idle < max_repeats:
+    while not run.over:
         number, choices = run.trials, searcher.ask().choices
         key, reward, status = run.score(choices)
-        idle = 0 if status == "evaluation" else idle + 1
         known = first.setdefault(key, number) if key else number
         searcher.tell(
             Trial(
@@ -166,7 +173,6 @@ def explore(run: Run, searcher: Searcher, seed: int, max_repeats: int) -> list[S
                 reason="" if key else "the table holds no such network",
             )
         )
-    return run.course()
 
 
 def nas_bench_graph(name: str) -> Table:
