@@ -22,6 +22,8 @@ from fpnbench.search.store import Place, ScoreStore
 from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.records import Records, unpack
 
+NO_CONTEXT = "none"
+"""The context of data that know none."""
 ENTRIES = {int: "whole numbers", str: "names"}
 Wanted = Literal["no", "kept", "needed"]
 """Of records: none, those that the store has, or trained anew where it has none."""
@@ -77,6 +79,7 @@ def describe(cfg: DictConfig, evaluator: Evaluator) -> dict[str, Any]:
     preset = {key: read_value(cfg, key, Any) for key in PRESET}
     return {
         "data": str(cfg.data.name),
+        "context": str(OmegaConf.select(cfg, "data.context", default=NO_CONTEXT)),
         "benchmark": evaluator.benchmark,
         "epochs": evaluator.epochs,
         **{name: cfg[name] for name in ("image_px", "width")},

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from fpnbench.cli.build import build_evaluator
 from fpnbench.cli.checks._shared import (
+    NO_CONTEXT,
     Measured,
     Wanted,
     describe,
@@ -41,8 +42,6 @@ from fpnbench.report.bar import Bar, Findings
 from fpnbench.search.reward import average_precision
 from fpnbench.train.proxy import ProxyTrainer
 
-PLAIN = "none"
-"""The context of data that know none."""
 BAR = "mean difference > 0"
 APS = ("ap", "ap50", "ap_s", "ap_m", "ap_l")
 SPREADS = (f"by_{IMAGES}", f"by_{GROUPS}")
@@ -65,10 +64,10 @@ def run(cfg: DictConfig) -> Findings:
     """
     cells = read_different(cfg, "controls.cells", str)
     seeds = read_different(cfg, "controls.seeds", int)
-    context = str(OmegaConf.select(cfg, "data.context", default=PLAIN))
+    context = str(OmegaConf.select(cfg, "data.context", default=NO_CONTEXT))
     key = f"controls.orders.{context}"
     if OmegaConf.select(cfg, key) is None:
-        key = f"controls.orders.{PLAIN}"
+        key = f"controls.orders.{NO_CONTEXT}"
     groups = read_value(cfg, key, list[list[str]], "groups of cells, a list of lists")
     wanted = pairs(groups, cells)
     if not wanted:
@@ -94,7 +93,6 @@ def run(cfg: DictConfig) -> Findings:
     bars = [hold(row) for row in compared]
     about = {
         **describe(cfg, evaluator),
-        "context": context,
         "repeats": cfg.repeats,
         "failed": [bar.name for bar in bars if not bar.held],
         "pairs": plain(compared),
