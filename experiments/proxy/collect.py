@@ -19,14 +19,14 @@ import sys
 from pathlib import Path
 from statistics import fmean, median
 
+from fpnbench.report.evidence import LEAST_ORDERS, PLANNED
 from fpnbench.report.statistics import icc_without
 
 HERE = Path(__file__).resolve().parent
-LEAST_ICC, LEAST_ORDERS = 0.5, 0.75
+LEAST_ICC = 0.5
 SEEDS, NETWORKS = 3, 24
 PAIRS = {"none": 9, "both": 21, "down": 16, "up": 16}
 """Pairs of controls by context, as conf/mode/check.yaml has them."""
-ORDERS = 23
 LENGTH_NETWORKS, LENGTH_FACTOR = 27, 4
 COSTS = ("controls", "signal", "length")
 """Checks whose trainings say what one costs, the first that was run: those of `orders`
@@ -54,7 +54,7 @@ def whole(found):
         return len(found["bars"]) >= PAIRS[about["context"]]
     if found["what"] == "signal":
         return about["networks"] >= NETWORKS
-    return about["pairs"]["ap"]["pairs"] >= ORDERS
+    return about["pairs"]["ap"]["pairs"] >= PLANNED
 
 
 def of_controls(found):
@@ -245,7 +245,7 @@ def decision(known):
         ordered = "not run"
         if orders:
             ordered = f"{orders['share']:.0%} ({orders['macs']:.0%})"
-            ordered += f" of {orders['pairs']} of {ORDERS} pairs"
+            ordered += f" of {orders['pairs']} of {PLANNED} pairs"
         partial = "".join(f" (partial: {name})" for name in entry.get("partial", ()))
         cells = (
             *(data, told[benchmark, str(epochs)]),

@@ -7,6 +7,7 @@ import pytest
 
 from fpnbench.graph.errors import UserError
 from fpnbench.report.evidence import (
+    PLANNED,
     Evidence,
     check_controls,
     find_evidence,
@@ -15,19 +16,38 @@ from fpnbench.report.evidence import (
 
 GOOD = {
     "controls": [],
-    "orders": {"share": 0.75, "macs": 0.7},
+    "orders": {"share": 0.75, "macs": 0.7, "pairs": 23},
     "label": "for claims",
 }
+SHOWN = (
+    "for claims; order agrees with published ones "
+    "(75% of 23 of 23 pairs as published, 70% by MACs alone)"
+)
 UNSHOWN = "for claims; order not shown to transfer"
+
+
+def orders(share: float, macs: float, pairs: int = 23) -> dict[str, object]:
+    return GOOD | {"orders": {"share": share, "macs": macs, "pairs": pairs}}
 
 
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        (GOOD, "for claims"),
-        (GOOD | {"orders": {"share": 0.74, "macs": 0.1}}, UNSHOWN),
+        (GOOD, SHOWN),
+        (
+            orders(0.74, 0.1),
+            f"{UNSHOWN} (74% of 23 of 23 pairs as published, 10% by MACs alone)",
+        ),
         # No better than counting MACs.
-        (GOOD | {"orders": {"share": 0.8, "macs": 0.8}}, UNSHOWN),
+        (
+            orders(0.8, 0.8),
+            f"{UNSHOWN} (80% of 23 of 23 pairs as published, 80% by MACs alone)",
+        ),
+        # A pair dropped out.
+        (
+            orders(0.9, 0.1, 22),
+            f"{UNSHOWN} (90% of 22 of 23 pairs as published, 10% by MACs alone)",
+        ),
         (GOOD | {"orders": {}}, UNSHOWN),
         (
             {"controls": ["panet > rolled", "bifpn > noisy"], "label": "demo"},
@@ -50,20 +70,26 @@ def test_pyramids_other_than_those_checked_are_told(make_run, tmp_path: Path) ->
     path = tmp_path / "evidence.json"
     path.write_text(json.dumps({"b1": {"6": GOOD | {"repeats": 1, "width": 64}}}))
     for width, words in (
-        (64, "for claims"),
-        (96, "for claims; checked at width=64 only"),
+        (64, SHOWN),
+        (96, SHOWN.replace("; ", "; checked at width=64 only; ")),
     ):
         config = {"evaluator.epochs": 6, "repeats": 1, "width": width}
         (found,) = find_evidence([make_run(0, [0.1], config=config)], path)
         assert found.words == words
 
 
+def test_the_planned_pairs_are_those_of_the_check(conf) -> None:
+    families = conf("mode=check", "what=orders").orders.families.values()
+    assert sum(len(family.pairs) for family in families) == PLANNED
+
+
 def test_several_numbers_of_epochs_each_have_their_words() -> None:
     found = [Evidence("b1", epochs, {}) for epochs in ("6", "12")]
     told = "6 epochs: controls not checked | 12 epochs: controls not checked"
     assert heading(found) == told
-    assert heading([Evidence("b1", "6", GOOD | {"label": "demo"}), found[1]]) == (
-        "6 epochs: demo | 12 epochs: controls not checked"
+    known = Evidence("b1", "6", {"controls": [], "label": "demo"})
+    assert heading([known, found[1]]) == (
+        "6 epochs: demo; order not shown to transfer | 12 epochs: controls not checked"
     )
 
 
