@@ -18,7 +18,7 @@ from fpnbench.report.png import svg_to_png
 from fpnbench.search.budget import Ending, tally_of
 from fpnbench.search.loop import Task
 from fpnbench.search.searcher import Searcher
-from fpnbench.search.trial import Trial
+from fpnbench.search.trial import Trial, full_epochs
 
 SCORES = [
     *("ap", "ap50", "ap_s", "ap_m", "ap_l", "loss"),
@@ -33,12 +33,14 @@ COLUMNS = [
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """Return the trial with the highest reward, the first of equals.
+    """Return the trial with the highest reward at the most epochs, the first of equals.
 
     Of a network that was trained several times the last counts, which has the mean.
     Known cells of other spaces, which have no choices here, are left out.
     """
-    found = [trial for trial in trials if trial.reward is not None and trial.choices]
+    own = [trial for trial in trials if trial.choices]
+    full = full_epochs(own)
+    found = [trial for trial in own if trial.reward is not None and trial.epochs == full]
     latest = {trial.key: trial for trial in found}
     return max(latest.values(), key=lambda trial: trial.reward or 0.0, default=None)
 

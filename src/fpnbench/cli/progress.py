@@ -32,8 +32,9 @@ class SearchProgress:
     ) -> None:
         self._budget, self._console = budget, console
         self._tally = tally_of(recorded)
-        rewards = [trial.reward for trial in recorded if trial.reward is not None]
-        self._best = max(rewards, default=None)
+        # Of the longest trainings: rewards of shorter ones cannot be compared.
+        worth = [(t.epochs, t.reward) for t in recorded if t.reward is not None]
+        self._best = max(worth, default=None)
         self._recorded, self._share_before = len(recorded), self._share()
         self._began = self._printed = time.monotonic()
         self._live = Progress(
@@ -67,8 +68,8 @@ class SearchProgress:
         if trial.reward is None:
             reason = f"trial {trial.number} {trial.status}: {trial.reason}"
             self._console.print(reason, markup=False, style="yellow", soft_wrap=True)
-        elif self._best is None or trial.reward > self._best:
-            self._best = trial.reward
+        elif self._best is None or (trial.epochs, trial.reward) > self._best:
+            self._best = trial.epochs, trial.reward
         line = self._line()
         self._live.update(self._bar, description=line)
         silent = time.monotonic() - self._printed
@@ -82,7 +83,7 @@ class SearchProgress:
 
     def _line(self) -> str:
         tally, share = self._tally, self._share()
-        best = "-" if self._best is None else f"{self._best:.4f}"
+        best = "-" if self._best is None else f"{self._best[1]:.4f}"
         elapsed = time.monotonic() - self._began
         rate = (tally.trials - self._recorded) / max(elapsed, 1e-9)
         gained = share - self._share_before

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fpnbench.report.curves import incumbents
-from fpnbench.report.runs import Group, Run, groups
+from fpnbench.report.runs import Group, Run, at_full, groups
 from fpnbench.report.statistics import LEAST_SEEDS
 
 AXES = ("evaluations", "images", "gmacs", "seconds")
@@ -25,7 +25,8 @@ COLUMNS = [
 def curves(runs: Sequence[Run]) -> pd.DataFrame:
     """Return medians and quartiles over seeds of what the incumbents are worth.
 
-    The incumbent is the network with the highest reward so far. A row for each amount
+    The incumbent is the network with the highest reward so far, at the most epochs of
+    its run: before such a training there is none. A row for each amount
     `spent` on an axis at which a run of the group changes: `reward_...` of the
     incumbents; `ap_...` of those among them that are finalists of their run, `ap_runs`
     of them. Quartiles are given from 3 runs on. A group's curve begins where all of its
@@ -49,7 +50,8 @@ def course(run: Run) -> pd.DataFrame:
     """
     trials, finals = run.trials, run.finalists
     keys = trials["key"].where(trials["choices"].notna()).fillna("")
-    rewards = [None if pd.isna(each) else float(each) for each in trials["reward"]]
+    told = trials["reward"].where(at_full(trials))
+    rewards = [None if pd.isna(each) else float(each) for each in told]
     best = incumbents(keys.tolist(), rewards)
     aps = {} if finals is None else dict(zip(finals["key"], finals["ap"], strict=True))
     spent = {"evaluations": (trials["status"] == "evaluation").cumsum()}

@@ -17,7 +17,7 @@ from fpnbench.report.style import (
     panels,
     save,
 )
-from fpnbench.search.trial import Trial
+from fpnbench.search.trial import Trial, full_epochs
 
 
 def incumbents(
@@ -54,8 +54,8 @@ def unique_so_far(keys: Sequence[str]) -> list[int]:
 def search_figure(trials: Sequence[Trial], path: Path, title: str) -> None:
     """Draw how one search went.
 
-    Left: every reward and the best so far; right: architectures asked for against
-    different ones among them.
+    Left: every reward and the best so far, of the longest trainings; right:
+    architectures asked for against different ones among them.
 
     Args:
         trials: all trials of the run, in order of asking.
@@ -108,7 +108,9 @@ def _rewards(axis: Axes, trials: Sequence[Trial]) -> None:
     if len(failed) < len(trials):
         numbers = [t.number for t in trials]
         keys = [t.key if t.choices else "" for t in trials]
-        best = [value for _, value in incumbents(keys, [t.reward for t in trials])]
+        full = full_epochs(trials)
+        rewards = [t.reward if t.epochs == full else None for t in trials]
+        best = [value for _, value in incumbents(keys, rewards)]
         axis.step(numbers, best, where="post", color=AMBER, lw=2.2, label="best so far")
         _legend(axis, columns=4)
 

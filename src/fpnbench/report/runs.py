@@ -101,22 +101,39 @@ def with_finalists(run: Run) -> Run:
     return replace(run, finalists=table)
 
 
+def at_full(trials: pd.DataFrame) -> pd.Series:
+    """Tell of which rows the rewards can be compared: those of the most epochs.
+
+    As `full_epochs`; runs of before there was a choice have one length alone.
+    """
+    if "epochs" not in trials:
+        return pd.Series(data=True, index=trials.index)
+    return trials["epochs"] == trials["epochs"].where(trials["reward"].notna()).max()
+
+
 def ranked(trials: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each network of the search by key, the highest reward first.
 
-    Of a network that was trained several times the last row counts, whose reward is a
+    Networks that were trained for fewer epochs than others come after those. Of a
+    network that was trained several times the last row counts, whose reward is a
     mean; of equal rewards the network that was asked for first. Known cells of another
     space, which have no choices, are no part of the search.
     """
     own = trials.dropna(subset=["reward", "choices"])
-    last = own.drop_duplicates("key", keep="last").set_index("key", drop=False)
-    in_order = last.loc[own["key"].drop_duplicates()]
-    return in_order.sort_values("reward", ascending=False, kind="stable")
+    own = own.assign(epochs=own.get("epochs", 0), asked=range(len(own)))
+    length = own.groupby(["key", "epochs"])
+    last = own.assign(asked=length["asked"].transform("min")).drop_duplicates(
+        ["key", "epochs"], keep="last"
+    )
+    order = {"epochs": False, "reward": False, "asked": True}
+    in_order = last.sort_values([*order], ascending=[*order.values()])
+    return in_order.drop_duplicates("key").set_index("key", drop=False)
 
 
 def evaluations(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the search that brought a new score."""
-    return trials[(trials["status"] == "evaluation") & trials["choices"].notna()]
+    """Return the rows of the search that brought a new score, at the most epochs."""
+    new = (trials["status"] == "evaluation") & trials["choices"].notna()
+    return trials[new & at_full(trials)]
 
 
 def check_comparable(runs: Sequence[Run]) -> None:

@@ -1,5 +1,6 @@
 """Proposals and trials: what a searcher asks for and what it is told."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,3 +60,14 @@ class Trial:
     asks: int = 1
     evaluator_seed: int = 0
     cell: str = ""
+
+
+def full_epochs(trials: Iterable[Trial]) -> int:
+    """Return the highest epochs at which any of the trials has a reward, 0 for none.
+
+    Where a searcher has trainings of several lengths, only rewards of the longest can
+    be compared: others are higher or lower for their length.
+    """
+    return max(
+        (trial.epochs for trial in trials if trial.reward is not None), default=0
+    )
