@@ -126,6 +126,7 @@ def test_members_that_cannot_be_scored_are_named_and_the_rest_goes_on(
     assert found.about["left_out"] == ["siso_merging", "miso_merging", "bifpn"]
     assert found.about["pairs"]["ap"]["pairs"] == 23 - 4 - 1
     assert "5 left out" in found.bars[0].measured
+    assert found.about["planned"] == 23
     assert len(found.rows) == 12 * 3
 
 
@@ -164,6 +165,12 @@ def test_real_scores_are_found_again(
         (("orders.seeds=[0,0]",), "orders.seeds=[0, 0]: it must be a list of 1"),
         (("orders.resamples=0",), "it must be a whole number from 1 on"),
         (("orders.suite.panet=0",), "orders.suite.panet=0: it must be copies, >= 1"),
+        (("orders.suite=null",), "orders.suite=null: it must be a mapping of text to"),
+        (("orders.suite.panet=x",), "it must be a mapping of text to whole numbers"),
+        (("orders.single_level=null",), "orders.single_level=null: it must be a list"),
+        (("orders.families=null",), "orders.families=null: it must be a mapping"),
+        (("orders.families.A=null",), "orders.families.A=null: it must be a mapping"),
+        (("orders.families.A.pairs=3",), "it must be a mapping with pairs"),
         (("+orders.suite.pagoda=1",), "cell=pagoda: there is no such cell"),
         (
             ("~orders.suite.panet",),

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from scipy import stats
 
 from fpnbench.cli.build import build_evaluator, build_space
-from fpnbench.cli.checks import signal, zerocost
+from fpnbench.cli.checks import zerocost
+from fpnbench.cli.checks._networks import draw
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import EvaluationError
 from fpnbench.graph.score import Score
@@ -51,7 +52,7 @@ def test_scores_are_compared_with_aps_of_the_store(make: Make, tmp_path: Path) -
     """APs are made to follow naswot, and one network lacks a seed."""
     cfg = make()
     proxy: Any = build_evaluator(cfg)
-    drawn = signal.draw(build_space(cfg), proxy, cfg.seed, NETWORKS)
+    drawn = draw(build_space(cfg), proxy, cfg.seed, NETWORKS, "")
     found = {
         name: [ZeroCost(proxy, name, 32, 0)(one.genotype, 0, 0) for one in drawn]
         for name in ("naswot", "grad_norm")
@@ -100,7 +101,7 @@ def test_a_score_that_is_no_number_leaves_its_network_out(
     cfg = make("zerocost.scores=[naswot]")
     proxy: Any = build_evaluator(cfg)
     store = ScoreStore(tmp_path / "scores.sqlite", {}, print)
-    drawn = signal.draw(build_space(cfg), proxy, cfg.seed, NETWORKS)
+    drawn = draw(build_space(cfg), proxy, cfg.seed, NETWORKS, "")
     for place, network in enumerate(drawn):
         for seed in (0, 1):
             known = score(place / 100, place)
@@ -122,6 +123,7 @@ def test_a_score_that_is_no_number_leaves_its_network_out(
     ("overrides", "told"),
     [
         (["zerocost.scores=[snip]"], "zerocost.scores: snip is not one of synflow"),
+        (["zerocost.scores=null"], "zerocost.scores=null: it must be a list of"),
         (["signal.seeds=0"], "signal.seeds=0: it must be a list of 1 different"),
         (["signal.seeds=[]"], r"signal.seeds=\[\]: it must be a list of 1"),
         (["store=null"], "store=null: what=zerocost finds trained APs in the store"),

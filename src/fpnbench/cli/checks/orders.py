@@ -20,6 +20,7 @@ from fpnbench.cli.checks._shared import (
     plain,
     read_cells,
     read_different,
+    read_value,
     train_all,
 )
 from fpnbench.cli.values import fits
@@ -47,6 +48,7 @@ def run(cfg: DictConfig) -> Findings:
             the evaluator tells no AP.
     """
     seeds = read_different(cfg, "orders.seeds", int)
+    single = read_value(cfg, "orders.single_level", list[str])
     pairs, soft = read_pairs(cfg, "pairs"), read_pairs(cfg, "soft")
     evaluator, console = build_evaluator(cfg), Console()
     suite = read_suite(cfg, evaluator, console)
@@ -62,7 +64,7 @@ def run(cfg: DictConfig) -> Findings:
         for pair in (*kept, *kept_soft)
     }
     show_pairs(verdicts, console)
-    several = found.keys() - set(cfg.orders.single_level)
+    several = found.keys() - set(single)
     parts = {
         "pairs": kept,
         "soft": kept_soft,
@@ -77,6 +79,7 @@ def run(cfg: DictConfig) -> Findings:
         **describe(cfg, evaluator),
         "levels": list(evaluator.levels),
         "seeds": seeds,
+        "planned": len(pairs),
         "left_out": [name for name in cfg.orders.suite if name not in found],
         "verdicts": [
             asdict(pair) | {"soft": pair in kept_soft} | plain(asdict(told))
@@ -99,10 +102,14 @@ def read_pairs(cfg: DictConfig, kind: str) -> list[Pair]:
             the suite.
     """
     pairs = []
-    for family, entry in cfg.orders.families.items():
-        for text, gap in (entry.get(kind) or {}).items():
+    suite = read_value(cfg, "orders.suite", dict[str, int])
+    for family in read_value(cfg, "orders.families", dict[str, Any]):
+        key = f"orders.families.{family}"
+        allowed = "a mapping with pairs, and soft ones, 'better > worse: gap'"
+        own = read_value(cfg, key, dict[str, dict[str, Any] | None], allowed)
+        for text, gap in (own.get(kind) or {}).items():
             names = [name.strip() for name in str(text).split(">")]
-            known = len(names) == 2 and set(names) <= set(cfg.orders.suite)
+            known = len(names) == 2 and set(names) <= set(suite)
             if not known or not fits(gap, float):
                 raise UserError(
                     f"orders.families.{family}.{kind}: '{text}: {gap}' is no "
@@ -119,10 +126,11 @@ def read_suite(cfg: DictConfig, evaluator: Evaluator, console: Console) -> Suite
     Raises:
         UserError: copies that are no number, or no such cell.
     """
-    for name, repeats in cfg.orders.suite.items():
-        if not fits(repeats, int) or repeats < 1:
+    suite = read_value(cfg, "orders.suite", dict[str, int])
+    for name, repeats in suite.items():
+        if repeats < 1:
             raise UserError(f"orders.suite.{name}={repeats}: it must be copies, >= 1")
-    return read_cells(cfg, cfg.orders.suite, evaluator, console)
+    return read_cells(cfg, suite, evaluator, console)
 
 
 def tabulate(found: Found) -> dict[str, dict[str, list[float]]]:

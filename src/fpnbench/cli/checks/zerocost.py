@@ -20,16 +20,10 @@ from rich.console import Console
 from rich.progress import track
 
 from fpnbench.cli.build import build_evaluator, build_space
+from fpnbench.cli.checks._networks import KNOWN, Drawn, draw, known
 from fpnbench.cli.checks._shared import read_different
 from fpnbench.cli.checks.noise import NOTHING
-from fpnbench.cli.checks.signal import (
-    KNOWN,
-    Drawn,
-    across_given,
-    draw,
-    known,
-    shown,
-)
+from fpnbench.cli.checks.signal import KEY, across_given, shown
 from fpnbench.cli.store import open_store, scored
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import EvaluationError, Evaluator
@@ -71,7 +65,7 @@ def run(cfg: DictConfig) -> Findings:
         UserError: the evaluator trains nothing, a score is unknown, there is no store,
             or it holds too few of the APs.
     """
-    for name in cfg.zerocost.scores:
+    for name in read_different(cfg, "zerocost.scores", str):
         if name not in get_args(Name):
             allowed = ", ".join(get_args(Name))
             raise UserError(f"zerocost.scores: {name} is not one of {allowed}")
@@ -81,7 +75,7 @@ def run(cfg: DictConfig) -> Findings:
         raise UserError("what=zerocost compares with trainings: evaluator=proxy")
     if (store := open_store(cfg, proxy, Console().print)) is None:
         raise UserError("store=null: what=zerocost finds trained APs in the store")
-    drawn = draw(space, proxy, cfg.seed, cfg.signal.networks)
+    drawn = draw(space, proxy, cfg.seed, cfg.signal.networks, KEY)
     found = trained(store, proxy, drawn, seeds)
     if len(found) < LEAST_NETWORKS:
         raise UserError(
