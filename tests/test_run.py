@@ -5,7 +5,9 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
+Cli = Callable[..., Any]
 Run = Callable[..., CompletedProcess[str]]
 
 
@@ -20,26 +22,36 @@ def test_help_is_quick(run: Run) -> None:
     assert used < 1.0
 
 
-def test_a_search_runs_and_runs_again(run: Run, tmp_path: Path) -> None:
+def test_a_mistake_ends_the_process_with_2_and_one_line(run: Run) -> None:
+    done = run("budgt.trials=3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert "budgt" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_search_runs_and_another_process_goes_on(
+    run: Run, cli: Cli, tmp_path: Path
+) -> None:
     arguments = ("space=mnasfpn", "searcher=ppo", "evaluator=toy", "out=run")
     first = run(*arguments, "budget.trials=6")
     assert (first.returncode, first.stderr) == (0, "")
     assert "\x1b" not in first.stdout
     assert "\r" not in first.stdout
-    again = run(*arguments, "budget.trials=8")
-    assert (again.returncode, again.stderr) == (0, "")
+    again = cli(*arguments, "budget.trials=8")
+    assert (again.code, again.err) == (0, "")
     told = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert told["trials"] == 8
 
 
-def test_a_sweep_over_every_space_and_searcher(run: Run, tmp_path: Path) -> None:
-    done = run(
+def test_a_sweep_over_every_space_and_searcher(cli: Cli, tmp_path: Path) -> None:
+    done = cli(
         "--multirun",
         "space=nasfpn,mnasfpn,connsearch",
         "searcher=random,evolution,ppo",
         *("evaluator=toy", "budget.trials=3", "out=sweep", "ledger=memory"),
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.err) == (0, "")
     summaries = [
         json.loads(path.read_text()) for path in tmp_path.glob("sweep/*/summary.json")
     ]

@@ -286,8 +286,8 @@ def test_impossible_settings_are_refused(train, wrong, message):
         train("both", wrong)
 
 
-def test_an_unknown_context_is_one_line(run):
-    done = run("mode=check", "what=assignment", "data=digits_context", "data.context=x")
-    assert done.returncode == 2
+def test_an_unknown_context_is_one_line(cli):
+    done = cli("mode=check", "what=assignment", "data=digits_context", "data.context=x")
+    assert done.code == 2
     allowed = "it must be one of none, down, up, both"
-    assert done.stderr.strip() == f"error: data.context=x: {allowed}"
+    assert done.err.strip() == f"error: data.context=x: {allowed}"
