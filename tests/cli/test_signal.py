@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fpnbench.cli.checks import signal
+from fpnbench.cli.checks import _networks, signal
 from fpnbench.graph.canonical import key
 from fpnbench.graph.protocols import EvaluationError
 from fpnbench.report.statistics import Estimate
@@ -119,7 +119,7 @@ def test_scores_are_shared_with_random_search_and_a_second_check_trains_nothing(
 def test_depth_counts_the_convolutions_of_the_longest_way(
     cell, repeats, depth, make_cell
 ) -> None:
-    assert signal.depth(make_cell(cell, repeats=repeats)) == depth
+    assert _networks.depth(make_cell(cell, repeats=repeats)) == depth
 
 
 def test_a_network_that_cannot_be_trained_is_left_out(conf, monkeypatch, capsys):

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fpnbench.cli.build import build_evaluator, build_space
+from fpnbench.cli.checks._networks import draw
 from fpnbench.cli.checks._shared import (
     describe,
     only_scores,
@@ -29,7 +30,7 @@ from fpnbench.cli.checks._shared import (
     read_value,
     train_all,
 )
-from fpnbench.cli.checks.signal import draw, shown
+from fpnbench.cli.checks.signal import shown
 from fpnbench.graph.canonical import digest
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import Genotype
@@ -112,7 +113,9 @@ def read_networks(
     if wrong := {name: count for name, count in copies.items() if count < 1}:
         raise UserError(f"length.cells={wrong}: copies are from 1 on")
     count = int(cfg.length.networks)
-    drawn = draw(space, evaluator, cfg.seed, count) if count else []
+    drawn = []
+    if count:
+        drawn = draw(space, evaluator, cfg.seed, count, "length.networks")
     return {
         space.name: {f"{space.name} {each.number}": each.genotype for each in drawn},
         CELLS: read_cells(cfg, copies, evaluator, console),

@@ -8,7 +8,7 @@ nodes): a proxy that ranks no better than MACs is not worth its time.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from math import isnan
 from typing import Any
@@ -21,14 +21,11 @@ from rich.progress import track
 from rich.table import Table
 
 from fpnbench.cli.build import build_evaluator, build_space
+from fpnbench.cli.checks._networks import KNOWN, Drawn, draw, known
 from fpnbench.cli.checks._shared import describe, plain, read_different
 from fpnbench.cli.store import open_store, scored
-from fpnbench.graph.canonical import digest
-from fpnbench.graph.decision import Choices
 from fpnbench.graph.errors import UserError
-from fpnbench.graph.genotype import Genotype
-from fpnbench.graph.ops import Conv, SepConv, StridedConv
-from fpnbench.graph.protocols import EvaluationError, Evaluator, Space
+from fpnbench.graph.protocols import EvaluationError, Evaluator
 from fpnbench.graph.score import Score
 from fpnbench.report.bar import Bar, Findings
 from fpnbench.report.statistics import (
@@ -42,13 +39,10 @@ from fpnbench.report.statistics import (
     partial_tau,
     tau_across,
 )
-from fpnbench.search.feasible import what_is_read
-from fpnbench.search.searcher import uniform_choices
 
-DRAWS = 100
-"""Draws for each network wanted, before a space is said to hold too few."""
-TRAINED, KNOWN = ("ap", "ap50", "loss"), ("macs", "params", "depth", "nodes")
-"""Numbers of a network that a training tells, and that are known without one."""
+KEY = "signal.networks"
+TRAINED = ("ap", "ap50", "loss")
+"""Numbers of a network that a training tells."""
 Values = NDArray[np.float64]
 """A number of the networks by network and evaluator seed, (N, S)."""
 Figures = dict[str, dict[str, Estimate]]
@@ -66,16 +60,6 @@ WORDS = {
 """What `figures` finds, as it is printed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A network as random search draws it: proposal `number` of its run."""
-
-    number: int
-    choices: Choices
-    key: str
-    genotype: Genotype
-
-
 def run(cfg: DictConfig) -> Findings:
     """Score the networks with every seed and say how far their order repeats itself.
 
@@ -85,7 +69,7 @@ def run(cfg: DictConfig) -> Findings:
     """
     seeds = read_different(cfg, "signal.seeds", int, 2)
     space, evaluator = build_space(cfg), build_evaluator(cfg)
-    networks = draw(space, evaluator, cfg.seed, cfg.signal.networks)
+    networks = draw(space, evaluator, cfg.seed, cfg.signal.networks, KEY)
     found = score_all(cfg, evaluator, networks, seeds)
     if len(found) < 3:
         raise UserError(f"only {len(found)} networks of {space.name} could be scored")
@@ -109,29 +93,6 @@ def run(cfg: DictConfig) -> Findings:
     name = f"{space.name}, {len(found)} networks: ICC of AP"
     bar = hold(name, measured["ap"], without, cfg.signal.least_icc)
     return Findings([bar], about, rows(found, seeds))
-
-
-def draw(space: Space, evaluator: Evaluator, seed: int, count: int) -> list[Drawn]:
-    """Return the first different networks that random search with `seed` would score.
-
-    Raises:
-        UserError: so many are not found.
-    """
-    networks: dict[str, Drawn] = {}
-    for number in range(DRAWS * count):
-        choices = uniform_choices(space.decisions, seed, number)
-        try:
-            genotype = what_is_read(space.decode(choices), evaluator)
-        except UserError:
-            continue  # does not fit, as others may: infeasible in a search
-        key = digest(genotype)
-        networks.setdefault(key, Drawn(number, choices, key, genotype))
-        if len(networks) == count:
-            return list(networks.values())
-    raise UserError(
-        f"signal.networks={count}: {DRAWS * count} draws of the space {space.name} "
-        f"hold {len(networks)} different networks that fit"
-    )
 
 
 def score_all(
@@ -173,25 +134,6 @@ def tabulate(found: Sequence[tuple[Drawn, Sequence[Score]]]) -> Mapping[str, Val
         column = [[known(network, scores[0])[name]] for network, scores in found]
         tables[name] = np.repeat(np.array(column, float), len(found[0][1]), 1)
     return tables
-
-
-def known(network: Drawn, score: Score) -> dict[str, int]:
-    """Return what is known of a network without training it."""
-    nodes = network.genotype.nodes
-    values = score.macs, score.params, depth(network.genotype), len(nodes)
-    return dict(zip(KNOWN, values, strict=True))
-
-
-def depth(genotype: Genotype) -> int:
-    """Count the convolutions on the longest way through a pyramid, without projections.
-
-    Those stand on every way, once, and only where a map has another width.
-    """
-    depths: list[int] = []
-    for node in genotype.nodes:
-        own = isinstance(node.op, Conv | SepConv | StridedConv)
-        depths.append(own + max((depths[i] for i in node.inputs), default=0))
-    return max(depths[index] for _, index in genotype.outputs)
 
 
 def figures(tables: Mapping[str, Values], resamples: int) -> Figures:
