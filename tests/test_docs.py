@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ FILE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)```", re.M | re.S)
 MOST_CODE = 40
 PACKAGES = {"own_space": "topdown", "own_searcher": "climber"}
 SUITES = {"own_space": "test_spaces.py", "own_searcher": "test_searchers.py"}
-Run = Callable[..., CompletedProcess[str]]
+Cli = Callable[..., Any]
 
 
 def shell(page: str) -> list[list[str]]:
@@ -35,26 +34,25 @@ def commands(page: str) -> list[list[str]]:
     return [words[2:] for words in shell(page) if words[:2] == ["python", "run.py"]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def package(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Write the package of a page and install it into a folder of its own."""
-    page = request.param
+    """Write the package of a page and install it into the folder `site` beside it."""
+    page, folder = request.param, tmp_path_factory.mktemp(request.param)
     text = (DOCS / f"{page}.md").read_text()
     listed = re.search(r"```\n(.*?)```", text, re.S)
     assert listed
     files = {line.split()[0]: "" for line in listed[1].splitlines()}
     files |= dict(FILE.findall(text))
     for name, content in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(content)
-    source, site = tmp_path / PACKAGES[page], tmp_path / "site"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    source, site = folder / PACKAGES[page], folder / "site"
     # No network in tests: hatchling comes from this environment.
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     pip += ["--no-build-isolation", "--target", str(site), str(source)]
     subprocess.run(pip, check=True, capture_output=True, text=True)
-    monkeypatch.setenv("PYTHONPATH", str(site))
     return source
 
 
@@ -68,7 +66,11 @@ def test_an_example_is_short(page: str) -> None:
 @pytest.mark.parametrize(
     ("package", "page"), [(page, page) for page in PACKAGES], indirect=["package"]
 )
-def test_an_installed_example_keeps_the_contract(package: Path, page: str) -> None:
+def test_an_installed_example_keeps_the_contract(
+    package: Path, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = str(package.parent / "site")
+    monkeypatch.setenv("PYTHONPATH", site, prepend=os.pathsep)
     (words,) = [words for words in shell(page) if "pytest" in words]
     conf, *command = words
     assert conf == f"FPNBENCH_CONF={package.name}/{package.name}/conf"
@@ -86,11 +88,12 @@ def test_an_installed_example_keeps_the_contract(package: Path, page: str) -> No
 
 @pytest.mark.parametrize("package", ["own_space"], indirect=True)
 def test_a_space_from_elsewhere_is_counted_searched_and_compared(
-    package: Path, run: Run, tmp_path: Path
+    package: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.syspath_prepend(package.parent / "site")
     for words in commands("own_space"):
-        done = run(*words)
-        assert (done.returncode, done.stderr) == (0, "")
+        done = cli(*words)
+        assert (done.code, done.err) == (0, "")
     space = json.loads((tmp_path / "runs/space-topdown/space.json").read_text())
     assert space["cardinality"] == str(12 * 9 * 6)
     found = [path.name.split("-")[:2] for path in tmp_path.glob("runs/*-toy-s0-*")]
@@ -101,19 +104,20 @@ def test_a_space_from_elsewhere_is_counted_searched_and_compared(
     )
     # Its best network is a cell, here without its configuration.
     (best,) = tmp_path.glob("runs/topdown-random-*/best.json")
-    drawn = run("mode=draw", f"cell={best}", "repeats=2", "out=drawn")
-    assert (drawn.returncode, drawn.stderr) == (0, "")
+    drawn = cli("mode=draw", f"cell={best}", "repeats=2", "out=drawn")
+    assert (drawn.code, drawn.err) == (0, "")
     assert (tmp_path / "drawn" / "cell.png").is_file()
 
 
 @pytest.mark.parametrize("package", ["own_searcher"], indirect=True)
 def test_a_searcher_from_elsewhere_stands_in_the_table(
-    package: Path, run: Run, tmp_path: Path
+    package: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.syspath_prepend(package.parent / "site")
     for words in commands("own_searcher"):
-        done = run(*words, timeout_s=300)
-        assert (done.returncode, done.stderr) == (0, "")
-    assert "climber" in done.stdout
+        done = cli(*words)
+        assert (done.code, done.err) == (0, "")
+    assert "climber" in done.out
     # The first proposals are random search's, so that runs share them.
     ours, theirs = (
         (next(tmp_path.glob(f"runs/climber/*-{name}-*-s0-*")) / "trials.csv")
