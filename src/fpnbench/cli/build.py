@@ -19,10 +19,11 @@ from fpnbench.graph.decision import check_choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.genotype import FORMAT, Genotype
 from fpnbench.graph.protocols import Evaluator, Space
+from fpnbench.search.budget import Budget
 from fpnbench.search.ledger import Ledger
 from fpnbench.search.loop import Dedup, Task
 from fpnbench.search.reward import Reward
-from fpnbench.search.searcher import Searcher
+from fpnbench.search.searcher import Searcher, SharesEvaluator
 
 CONF = Path(__file__).parents[3] / "conf"
 """The configuration of the checkout."""
@@ -55,6 +56,27 @@ def build_searcher(cfg: DictConfig) -> Searcher:
     with open_dict(node):
         node.pop("dedup", None)
     return cast(Searcher, build(node))
+
+
+def attach(searcher: Searcher, task: Task, budget: Budget) -> None:
+    """Hand the evaluator to a searcher that needs it, see `SharesEvaluator`.
+
+    Raises:
+        UserError: it can do nothing with it, or the budget ends before a proposal.
+    """
+    if not isinstance(searcher, SharesEvaluator):
+        return
+    searcher.attach(task.evaluator)
+    if budget.images is None and budget.gmacs is None:
+        return
+    images, gmacs = searcher.foretell(task.space)
+    for name, used in (("images", images), ("gmacs", gmacs)):
+        limit = getattr(budget, name)
+        if limit is not None and used >= limit:
+            raise UserError(
+                f"budget.{name}={limit:,g} ends before the first proposal: the "
+                f"searcher's own training and scoring take about {used:,.0f}"
+            )
 
 
 def read_dedup(cfg: DictConfig) -> Dedup:

@@ -1,6 +1,8 @@
 """What a search leaves in its run folder."""
 
 import csv
+import resource
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +19,7 @@ from fpnbench.report.curves import search_figure
 from fpnbench.report.png import svg_to_png
 from fpnbench.search.budget import Ending, tally_of
 from fpnbench.search.loop import Task
-from fpnbench.search.searcher import Searcher
+from fpnbench.search.searcher import Searcher, SharesEvaluator
 from fpnbench.search.trial import Trial, full_epochs
 
 SCORES = [
@@ -40,7 +42,9 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
     """
     own = [trial for trial in trials if trial.choices]
     full = full_epochs(own)
-    found = [trial for trial in own if trial.reward is not None and trial.epochs == full]
+    found = [
+        trial for trial in own if trial.reward is not None and trial.epochs == full
+    ]
     latest = {trial.key: trial for trial in found}
     return max(latest.values(), key=lambda trial: trial.reward or 0.0, default=None)
 
@@ -68,6 +72,7 @@ def summary(
     seconds, images, gmacs = searcher.spent()
     tally, best = tally_of(trials), best_trial(trials)
     updates = getattr(searcher, "updates", None)
+    queries = searcher.val_queries if isinstance(searcher, SharesEvaluator) else 0
     return {
         **names(),
         "seed": cfg.seed,
@@ -83,10 +88,19 @@ def summary(
         "wall_s": tally.wall_s,
         "images": tally.images + images,
         "gmacs": tally.gmacs + gmacs,
+        "val_queries": tally.evaluations + queries,
+        "peak_memory_mb": peak_memory_mb(),
         "benchmark": task.evaluator.benchmark,
         "best": None if best is None else _told(best),
         **({} if updates is None else {"updates": updates}),
     }
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process held at a time, in 10**6 bytes."""
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def write_best(folder: Path, cfg: DictConfig, task: Task, best: Trial) -> None:

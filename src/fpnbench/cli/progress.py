@@ -128,9 +128,12 @@ def result_table(summary: dict[str, object]) -> Table:
         "networks": f"{summary['unique']} different",
         "used": (
             f"{summary['seconds']:.1f} s charged, {summary['wall_s']:.1f} s wall, "
-            f"{summary['images']} images, {summary['gmacs']:.1f} GMAC"
+            f"{summary['images']} images, {summary['gmacs']:.1f} GMAC, "
+            f"{summary['peak_memory_mb']:,.0f} MB of memory at most"
         ),
     }
+    if summary["val_queries"] != summary["evaluations"]:
+        rows["search-val"] = f"{summary['val_queries']} networks scored on it"
     if "updates" in summary:
         rows["controller"] = f"{summary['updates']} updates"
     if isinstance(best, dict):

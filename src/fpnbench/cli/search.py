@@ -14,6 +14,7 @@ from rich.console import Console
 
 from fpnbench.cli import dry_run, output
 from fpnbench.cli.build import (
+    attach,
     build_evaluator,
     build_ledger,
     build_reward,
@@ -61,6 +62,7 @@ def main(cfg: DictConfig) -> int:
         task = build_task(cfg, console)
         tell_notes(task, console)
         searcher = build_searcher(cfg)
+        attach(searcher, task, budget)
         ledger = build_ledger(cfg, task, folder)
         record_start(cfg, folder, console)
         try:
@@ -73,6 +75,14 @@ def main(cfg: DictConfig) -> int:
             if task.store is not None:
                 task.store.close()
     console.print(result_table(told))
+    seconds = searcher.spent()[0]
+    if budget.seconds is not None and seconds >= budget.seconds:
+        console.print(
+            f"note: the searcher's own training took {seconds:,.0f} s, more than "
+            f"budget.seconds={budget.seconds:g}",
+            soft_wrap=True,
+            highlight=False,
+        )
     console.print(f"written to {folder}", soft_wrap=True, highlight=False)
     return finish(ending, console)
 

@@ -4,7 +4,7 @@ Shapes: B images, C channels, H and W height and width of a level.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
 import torch
@@ -21,6 +21,8 @@ EPSILON = 1e-4
 """Of EfficientDet's normalised fusion, section 3.3."""
 Sizes = Mapping[int, tuple[int, int]]
 """Height and width of each level, as the finest input gives them."""
+BuildOp = Callable[[ops.Op, list[int]], nn.Module]
+"""Given an op and the channels of its inputs."""
 
 
 class FeaturePyramid(nn.Module):
@@ -30,12 +32,18 @@ class FeaturePyramid(nn.Module):
         out_channels: channels of each output level.
     """
 
-    def __init__(self, genotype: Genotype, channels: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        genotype: Genotype,
+        channels: Mapping[int, int],
+        build: BuildOp | None = None,
+    ) -> None:
         """Build the modules; weights are drawn from torch's global generator.
 
         Args:
             genotype: the pyramid.
             channels: channels of each backbone level.
+            build: makes the module of an op, None: `build_op`.
 
         Raises:
             UserError: the backbone lacks a level that the pyramid takes.
@@ -48,7 +56,7 @@ class FeaturePyramid(nn.Module):
         modules = []
         for node in genotype.nodes:
             inputs = [rows[i].shape[0] for i in node.inputs]
-            modules.append(build_op(node.op, inputs))
+            modules.append((build or build_op)(node.op, inputs))
         self.ops = nn.ModuleList(modules)
         self._last_use = _last_uses(genotype)
 

@@ -43,13 +43,12 @@ class SharesEvaluator(Searcher, Protocol):
     """A searcher that trains weights of its own for the evaluator's task: optional.
 
     `attach` comes before all other calls.
-
-    Attributes:
-        val_queries: networks that it scored on search-val by itself.
     """
 
     @property
-    def val_queries(self) -> int: ...
+    def val_queries(self) -> int:
+        """Networks that it scored on search-val by itself."""
+        ...
 
     def attach(self, evaluator: Evaluator) -> None:
         """Take the evaluator.

@@ -133,7 +133,7 @@ def detect_all(setting: Setting, detector: Detector) -> list[Detections]:
     Boxes are in pixels of the stored image.
     """
     module = ProxyModule(detector, setting.val, setting.val, setting.recipe, 1, 0)
-    with _quiet():
+    with quiet():
         _trainer(setting, 1).validate(module, verbose=False)
     return _in_originals(setting, module.history)
 
@@ -158,15 +158,19 @@ def build_detector(setting: Setting, genotype: Genotype) -> Detector:
     """
     backbone = None if setting.frozen else setting.backbone()
     pyramid = FeaturePyramid(genotype, setting.channels)
-    levels = tuple(level for level in setting.levels if level in pyramid.out_channels)
-    head = setting.head(
-        in_channels=pyramid.out_channels,
-        num_classes=len(setting.train.dataset.categories),
-        levels=levels,
-        image_px=setting.image_px,
-    )
+    head = build_head(setting, pyramid.out_channels)
     detector = Detector(backbone, pyramid, head)
     return detector.to(memory_format=torch.channels_last)
+
+
+def build_head(setting: Setting, channels: Mapping[int, int]) -> Head:
+    """Build the predictor of a pyramid whose output levels have these channels."""
+    return setting.head(
+        in_channels=channels,
+        num_classes=len(setting.train.dataset.categories),
+        levels=tuple(level for level in setting.levels if level in channels),
+        image_px=setting.image_px,
+    )
 
 
 def _fit(
@@ -178,7 +182,7 @@ def _fit(
     )
     history = module.history
     try:
-        with _quiet():
+        with quiet():
             _trainer(setting, epochs).fit(module)
     except UserError:
         raise
@@ -204,7 +208,8 @@ def _in_originals(setting: Setting, history: History) -> list[Detections]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Silence Lightning's advice while a training runs."""
     quiet_lightning()
     with warnings.catch_warnings():
         # Advice about workers and logging intervals, which are our own choice here.
