@@ -114,6 +114,13 @@ def test_curves_of_others_are_judged_beside_ours(plain: Cli, tmp_path: Path) -> 
     assert bar["name"] == "random against nni_random, no noise"
     assert bar["held"]
     assert "nni_random" in done.out
+    # What is recorded may be drawn again without a run.
+    again = ("regret.searchers=[]", "regret.others=[their.csv,run/regret.csv]")
+    assert plain(*SMALL, *again, "out=again").code == 0
+    assert json.loads((tmp_path / "again" / "regret.json").read_text())["bars"] == [bar]
+    twice = plain(*SMALL, "regret.others=[their.csv,their.csv]", "out=again")
+    assert twice.code == 2
+    assert "a searcher stands there twice" in twice.err
     short = plain(*SMALL, *their, "regret.evaluations=13", "out=other")
     assert short.code == 2
     assert "is of small and 12 evaluations, not of small and 13" in short.err

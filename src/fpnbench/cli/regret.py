@@ -52,6 +52,9 @@ def main(cfg: DictConfig) -> int:
         frame = run_all(table, keys, runners, folder / "regret.csv", console)
     others = [read_others(Path(path), table, keys) for path in keys["others"]]
     whole = pd.concat([frame, *(each[each["noise"].isin(noises)] for each in others)])
+    if whole.empty or whole.duplicated([*RUN, "evaluation"]).any():
+        wrong = "a searcher stands there twice" if len(whole) else "there is none"
+        raise UserError(f"regret.searchers and regret.others: {wrong}")
     found = bars(
         whole,
         sd,
@@ -185,14 +188,18 @@ def run_all(
 
 def recorded(path: Path, evaluations: int) -> pd.DataFrame:
     """Return the whole runs of a CSV file; a kill may have cut its last one short."""
-    if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    frame = pd.read_csv(path)
-    # A cut number would look whole, but its run lacks a line, or its end.
-    if not path.read_bytes().endswith(b"\n"):
-        frame = frame.iloc[:-1]
-    whole = frame.groupby(RUN)["evaluation"].transform("size") == evaluations
-    return frame[whole].astype({"seed": int, "noise": float})
+    frame = pd.DataFrame(columns=COLUMNS)
+    if path.exists():
+        frame = pd.read_csv(path)
+        # A cut number would look whole, but its run lacks a line, or its end.
+        if not path.read_bytes().endswith(b"\n"):
+            frame = frame.iloc[:-1]
+        whole = frame.groupby(RUN)["evaluation"].transform("size") == evaluations
+        frame = frame[whole]
+    kinds = dict.fromkeys(("seed", "evaluation", "trials"), int)
+    return frame.astype(
+        kinds | dict.fromkeys(("noise", "regret", "regret_seen"), float)
+    )
 
 
 def read_others(path: Path, table: Table, keys: Mapping[str, Any]) -> pd.DataFrame:
