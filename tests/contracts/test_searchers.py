@@ -35,7 +35,7 @@ SPACES = {
 }
 LENGTH = 130
 """Proposals of a run: more than the largest population and several PPO batches."""
-LENGTHS = {"tpe": 36, "nsga2": 50, "gp": 24}
+LENGTHS = {"tpe": 30, "nsga2": 50, "gp": 24, "predictor": 30}
 """Of searchers that take long over a proposal; more than twice their random ones."""
 SLOW = {"gp"}
 """Take a minute even so; tests/searchers asks the most important of them always."""
