@@ -43,12 +43,12 @@ def ask(port: int, path: str, server: subprocess.Popen[str]) -> Any:
 
 
 def test_a_ledger_is_shown_as_it_is(
-    run: Callable[..., Any], tmp_path: Path, request: pytest.FixtureRequest
+    cli: Callable[..., Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if importlib.util.find_spec("optuna_dashboard") is None:
         pytest.skip("optuna-dashboard is not installed (make setup installs it)")
     toy = ("evaluator=toy", "searcher=random", "space=nasfpn", "out=run")
-    assert run(*toy, "budget.trials=3").returncode == 0
+    assert cli(*toy, "budget.trials=3").code == 0
     port = free_port()
     server = subprocess.Popen(
         [*MAKE, f"DIR={tmp_path}/run", f"PORT={port}"],

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,21 +45,20 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_killed_search_continues_as_if_nothing_had_happened(
-    run: Run, tmp_path: Path
+    cli: Callable[..., Any], tmp_path: Path
 ) -> None:
-    arguments = command("ppo", 30)
-    for moment in (3, 12):
-        process = start(tmp_path, *arguments, "out=killed")
-        while recorded(tmp_path / "killed") < moment:
-            assert process.poll() is None
-            time.sleep(0.01)
-        kill(process)
+    arguments = command("ppo", 20)
+    process = start(tmp_path, *arguments, "out=killed")
+    while recorded(tmp_path / "killed") < 7:  # amid the second batch of PPO
+        assert process.poll() is None
+        time.sleep(0.01)
+    kill(process)
     assert not (tmp_path / "killed" / "trials.csv").exists()
-    again = run(*arguments, "out=killed")
-    assert again.returncode == 0, again.stderr
-    assert "continuing after" in again.stdout
-    assert "warning" not in again.stdout
-    assert run(*arguments, "out=whole").returncode == 0
+    again = cli(*arguments, "out=killed")
+    assert again.code == 0, again.err
+    assert "continuing after" in again.out
+    assert "warning" not in again.out
+    assert cli(*arguments, "out=whole").code == 0
     killed, whole = (tmp_path / name / "trials.csv" for name in ("killed", "whole"))
     assert killed.read_text() == whole.read_text()
 
