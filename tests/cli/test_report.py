@@ -47,6 +47,19 @@ def runs(searched: Path, tmp_path: Path) -> Path:
     return tmp_path / "many"
 
 
+@pytest.fixture
+def drawn() -> None:
+    """Asks for the figures, which take most of a report's time."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out where nobody asks for them; tests/report draws many."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(report, "draw", lambda folder, name, figure: None)
+
+
+@pytest.mark.usefixtures("drawn")
 def test_report_writes_its_tables_and_figures(cli: Cli, runs: Path, tmp_path: Path):
     done = cli("mode=report", "runs='many/*'", "out=told")
     assert (done.code, done.err) == (0, "")
@@ -124,6 +137,7 @@ def judge(run: Path, aps: list[float]) -> None:
         writer.writerows(rows)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_finalists_are_the_result_where_they_are_there(
     cli: Cli, runs: Path, tmp_path: Path
 ):
@@ -298,6 +312,7 @@ def test_different_benchmarks_are_refused(cli: Cli, runs: Path):
     assert "different benchmarks" in done.err
 
 
+@pytest.mark.usefixtures("drawn")
 def test_another_setting_is_another_row(cli: Cli, runs: Path, tmp_path: Path):
     assert cli(*TOY, "searcher=random", "repeats=2", "out=many/other").code == 0
     assert cli("mode=report", "runs='many/*'", "out=told").code == 0
