@@ -224,12 +224,14 @@ def against_macs(name: str, found: Parts) -> str:
     )
 
 
-def shown(value: Estimate) -> str:
-    """Write an estimate for people; the interval is left out where there is none."""
+def shown(value: Estimate, *, ends: bool = True) -> str:
+    """Write an estimate for people, with the ends of its interval if it has some."""
     if isnan(value.value):
         return "-"
-    ends = "" if isnan(value.low) else f" [{value.low:.2f}, {value.high:.2f}]"
-    return f"{value.value:.2f}{ends}"
+    told = f"{value.value:.2f}"
+    if ends and not isnan(value.low):
+        told += f" [{value.low:.2f}, {value.high:.2f}]"
+    return told
 
 
 def scatter(
@@ -267,9 +269,6 @@ def scatter(
     for axis in axes[len(columns) :]:
         axis.set_visible(False)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        *(handles, labels),
-        **{"loc": "outside lower center", "ncols": len(labels)},
-        **{"frameon": False, "fontsize": 9, "handletextpad": 0.1},
-    )
+    place: dict[str, Any] = {"loc": "outside lower center", "ncols": len(labels)}
+    figure.legend(handles, labels, frameon=False, fontsize=9, **place)
     save(figure, path)

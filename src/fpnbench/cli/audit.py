@@ -1,0 +1,293 @@
+# ruff: noqa: N803, N806
+"""`mode=audit`: do shared weights rank the networks of a space as trainings do?
+
+Networks are trained alone, through the score store, and scored by the weights of
+supernets. How well these rank those stands beside what is known for nothing (MACs,
+parameters, depth, nodes, zero-cost scores) and beside a second training. Supernets and
+their scores are kept in the folder, so that the same command goes on after a kill.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from math import nan
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from fpnbench.cli.audit_set import Member, Plan, Supernets, choose, read_plan
+from fpnbench.cli.build import build, build_evaluator, build_space
+from fpnbench.cli.checks._networks import known
+from fpnbench.cli.checks._shared import describe, only_scores, plain, train_all
+from fpnbench.cli.checks.zerocost import score_all
+from fpnbench.cli.folder import (
+    mode_folder,
+    only_process,
+    write_json,
+    write_text,
+    write_whole,
+)
+from fpnbench.cli.store import open_store
+from fpnbench.graph.errors import UserError
+from fpnbench.graph.protocols import EvaluationError
+from fpnbench.graph.score import Score
+from fpnbench.report import audit
+from fpnbench.report.audit import shown
+from fpnbench.report.statistics import over_items, tau_across
+from fpnbench.search.reward import average_precision
+from fpnbench.search.store import ScoreStore
+from fpnbench.train.proxy import ProxyTrainer
+from fpnbench.train.zerocost import ZeroCost
+
+CEILING = "second seed"
+"""The predictor that is another training: as well as anything may be asked to rank."""
+LOSS = " loss"
+"""Ends the name of a supernet's held-out loss, negated; without it: its AP."""
+Column = NDArray[np.float64]
+Columns = dict[str, Column]
+
+
+def main(cfg: DictConfig) -> int:
+    """Train, score and compare; write `audit.json`, `audit.csv` and `audit.png`.
+
+    Returns:
+        0 whatever came out: an audit reports.
+
+    Raises:
+        UserError: keys are not as they must be, the evaluator trains nothing, there is
+            no store, or too few networks could be scored.
+    """
+    plan, console = read_plan(cfg), Console()
+    space, proxy = build_space(cfg), build_evaluator(cfg)
+    if not isinstance(proxy, ProxyTrainer):
+        raise UserError("mode=audit compares with trainings: evaluator=proxy")
+    if plan.again and plan.second_seed == proxy.seed:
+        raise UserError(
+            f"audit.second_seed={proxy.seed} is evaluator.seed: the same AP"
+        )
+    if (store := open_store(cfg, proxy, console.print)) is None:
+        raise UserError("store=null: mode=audit keeps trained APs in the store")
+    train = build(cfg.audit.supernet)
+    folder = mode_folder(cfg, f"audit-{space.name}-{plan.name}")
+    with only_process(folder):
+        supernets = Supernets(train, proxy, space, folder, console)
+        members, told = choose(cfg, plan, space, proxy, supernets)
+        console.print(f"set {plan.name}: {', '.join(told)}", soft_wrap=True)
+        own = train_members(cfg, proxy, members, proxy.seed, console)
+        members = [each for each in members if each.network.key in own]
+        if len(members) < audit.LEAST_NETWORKS:
+            raise UserError(f"mode=audit ranks: {len(members)} networks were scored")
+        twice = spread(members, plan.again)
+        again = train_members(cfg, proxy, twice, plan.second_seed, console)
+        columns = {CEILING: column(again.get(m.network.key) for m in members)}
+        columns |= by_supernets(plan, supernets, members, console)
+        columns |= for_nothing(plan, store, proxy, members, own)
+    about = {
+        **{"set": plan.name, "space": space.name, "repeats": cfg.repeats},
+        **describe(cfg, proxy),
+        **{"search_seed": cfg.seed, "evaluator_seed": proxy.seed},
+        **{"second_seed": plan.second_seed, "networks": len(members), "members": told},
+        "spent": {
+            name: dict(zip(("seconds", "images", "gmacs"), each, strict=True))
+            for name, each in supernets.spent.items()
+        },
+    }
+    ap_N = column(own[each.network.key] for each in members)
+    report(plan, about, members, ap_N, columns, folder, console)
+    return 0
+
+
+def train_members(
+    cfg: DictConfig,
+    proxy: ProxyTrainer,
+    members: Sequence[Member],
+    seed: int,
+    console: Console,
+) -> dict[str, Score]:
+    """Return the scores of networks trained alone, by key; what fails is left out."""
+    networks = {each.network.key: each.network.genotype for each in members}
+    found = train_all(cfg, proxy, networks, [seed], console)
+    return {name: score for name, (score,) in only_scores(found).items()}
+
+
+def spread(members: Sequence[Member], count: int) -> list[Member]:
+    """Return so many members, evenly over all of them and so over their groups."""
+    places = np.linspace(0, len(members) - 1, min(count, len(members)))
+    return [members[place] for place in places.round().astype(int)]
+
+
+def column(scores: Iterable[Score | None]) -> Column:
+    """Return the APs of scores, NaN of none."""
+    return np.array([nan if s is None else average_precision(s) for s in scores])
+
+
+def by_supernets(
+    plan: Plan, supernets: Supernets, members: Sequence[Member], console: Console
+) -> Columns:
+    """Return AP and negated loss of the members by every supernet.
+
+    One that cannot be trained is named and left out.
+    """
+    networks, columns = [each.network for each in members], {}
+    for _, name, settings, seed, norms in plan.supernets():
+        try:
+            rows = supernets(settings, seed, norms, networks)
+        except EvaluationError as error:
+            console.print(f"{name} is left out: {error}", highlight=False)
+            continue
+        columns[name] = np.array([row.ap for row in rows])
+        columns[f"{name}{LOSS}"] = np.array([-row.loss for row in rows])
+    return columns
+
+
+def for_nothing(
+    plan: Plan,
+    store: ScoreStore,
+    proxy: ProxyTrainer,
+    members: Sequence[Member],
+    scores: Mapping[str, Score],
+) -> Columns:
+    """Return what is known of the members without training: sizes, zero-cost scores.
+
+    And latency, where it was measured. NaN where a score is no number.
+    """
+    networks = [each.network for each in members]
+    rows = [
+        known(each, scores[each.key]) | {"latency_ms": scores[each.key].latency_ms}
+        for each in networks
+    ]
+    columns = {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+    for name in plan.zerocost:
+        found = score_all(
+            store, ZeroCost(proxy, name, plan.batch, proxy.seed), networks
+        )
+        told = [None if score is None else score.estimate for score in found]
+        columns[name] = np.array(told, float)
+    return {
+        name: values for name, values in columns.items() if not np.isnan(values).all()
+    }
+
+
+def report(
+    plan: Plan,
+    about: Mapping[str, Any],
+    members: Sequence[Member],
+    ap_N: Column,
+    columns: Columns,
+    folder: Path,
+    console: Console,
+) -> None:
+    """Compare predictors with the networks' own AP; print and write what comes out."""
+    groups = [each.group for each in members]
+    noise, source = plan.noise, "audit.noise"
+    if noise is None:
+        noise = audit.noise_of(ap_N, columns[CEILING])
+        source = f"{np.sum(~np.isnan(columns[CEILING]))} networks of two seeds"
+    given: dict[str, Any] = {
+        "noise": noise,
+        "top": plan.top,
+        "resamples": plan.resamples,
+    }
+    found = {
+        name: audit.over_parts(values, ap_N, columns["macs"], groups, **given)
+        for name, values in columns.items()
+    }
+    judged: dict[str, list[str]] = {}
+    for setting, name, *_ in plan.supernets():
+        judged.setdefault(setting, []).extend([name] * (name in found))
+    names = [name for each in judged.values() for name in each]
+    least = plan.least_tau, plan.least_low
+    bars = [bar for name in names for bar in audit.hold(name, found[name], *least)]
+    lines = [f"AP has sd {noise:.4f} between seeds ({source})"]
+    lines += [audit.against_macs(name, found[name]) for name in names]
+    lines += over_seeds(judged, columns, found, plan.resamples)
+    told = {"noise": noise, "noise_source": source, "lines": lines, "bars": bars}
+    result = {**about, **told, "predictors": found}
+    write_json(folder / "audit.json", plain(unpacked(result)))
+    write_text(folder / "audit.csv", table(members, ap_N, columns).to_csv(index=False))
+    title = f"{about['space']} on {about['data']}, set {plan.name}"
+    drawn = {name: columns[name] for name in (*names, "macs")}
+    write_whole(
+        folder / "audit.png",
+        lambda part: audit.scatter(drawn, ap_N, groups, found, title, part),
+    )
+    console.print(printed(found))
+    for bar in bars:
+        held = "held" if bar.held else "NOT HELD"
+        lines.append(f"{bar.name} {bar.bar}: {bar.measured}, {held}")
+    for line in (*lines, f"written to {folder}"):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def unpacked(value: Any) -> Any:
+    """Return nested values with dataclasses as dicts, as JSON knows them."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {key: unpacked(each) for key, each in value.items()}
+    return [unpacked(each) for each in value] if isinstance(value, list) else value
+
+
+def table(members: Sequence[Member], ap_N: Column, columns: Columns) -> pd.DataFrame:
+    """Return `audit.csv`: a row a network, with its own AP and every predictor."""
+    own = {
+        "group": [each.group for each in members],
+        "number": [each.network.number for each in members],
+        "key": [each.network.key for each in members],
+        "choices": [" ".join(map(str, each.network.choices)) for each in members],
+        "ap": ap_N,
+    }
+    return pd.DataFrame(own | columns)
+
+
+def over_seeds(
+    settings: Mapping[str, Sequence[str]],
+    columns: Columns,
+    found: Mapping[str, audit.Parts],
+    resamples: int,
+) -> list[str]:
+    """Say by setting how well seeds rank each other, and which has the highest tau."""
+    lines, means = [], {}
+    for setting, names in settings.items():
+        taus = [found[name][audit.ALL].figures["kendall_tau"].value for name in names]
+        means[setting] = fmean(taus or [nan])
+        if len(names) > 1:
+            table_NS = np.stack([columns[name] for name in names], 1)
+            alike = over_items(tau_across, table_NS, table_NS, resamples=resamples)
+            lines.append(f"{setting}: tau between supernet seeds {shown(alike)}")
+    if len(means) > 1:
+        order = sorted(means, key=lambda name: -np.nan_to_num(means[name], nan=-2))
+        told = ", ".join(f"{name} {means[name]:.3f}" for name in order)
+        lines.append(f"mean tau over supernet seeds, the highest first: {told}")
+    return lines
+
+
+def printed(found: Mapping[str, audit.Parts]) -> Table:
+    """Return the table for the terminal; intervals stand beside taus alone."""
+    known = {name: own for name, own in found.items() if audit.ALL in own}
+    parts = [
+        part
+        for part in (audit.HALF, audit.RANDOM)
+        if any(part in own for own in known.values())
+    ]
+    names = list(known["macs"][audit.ALL].figures)
+    rows = Table("predictor", "networks", box=None)
+    for name in (*names, *(f"tau, {part}" for part in parts)):
+        rows.add_column(name.replace("_", " "))
+    for predictor, own in known.items():
+        told = own[audit.ALL]
+        values = [
+            shown(value, ends="tau" in name) for name, value in told.figures.items()
+        ]
+        values += [
+            shown(own[part].figures["kendall_tau"]) if part in own else "-"
+            for part in parts
+        ]
+        rows.add_row(predictor, str(told.networks), *values)
+    return rows
