@@ -63,7 +63,7 @@ def test_a_pair_is_decided_by_the_mean_of_paired_differences() -> None:
 
     # Differences .05 -.05 .15: mean .05, sd .1, standard error .1 / sqrt 3.
     def hold(better: str, worse: str, found: Any) -> Any:
-        return controls.hold(controls.compare(better, worse, found, {}))
+        return controls.hold(controls.compare(better, worse, found, {}), {})
 
     bar = hold("a", "b", found)
     assert (bar.name, bar.measured, bar.held) == (
@@ -91,8 +91,8 @@ def test_a_difference_is_drawn_again_with_both_cells_on_the_same_images() -> Non
     compared = controls.compare("a", "b", found, drawn)
     assert compared["by_images"] == pytest.approx(0.15 / 2**0.5)
     assert np.isnan(compared["by_groups"])
-    bar = controls.hold(compared)
-    told = "+0.1000, standard error 0.0000, sd 0.1061 by images"
+    bar = controls.hold(compared, {"images": 9, "groups": 2})
+    told = "+0.1000, standard error 0.0000, sd 0.1061 by 9 images"
     assert (bar.measured, bar.held) == (told, True)
     row, other, *_ = controls.rows(found, [0, 1], drawn)
     assert row["by_images"] == pytest.approx(0.2 / 2**0.5)
@@ -241,7 +241,7 @@ def test_a_check_that_is_called_again_trains_nothing(
     assert cli(*asked, "out=again").code == first.code
     again = json.loads((tmp_path / "again" / "check.json").read_text())
     assert again["rows"] == told["rows"]
-    # What was recorded once is drawn again: 4 scored scenes of 2 hands.
+    assert again["about"]["drawn"] == {"images": 4, "groups": 2}
     assert again["about"]["pairs"] == told["about"]["pairs"]
     assert all(row["by_images"] >= 0 <= row["by_groups"] for row in again["rows"])
     assert len((tmp_path / "again" / "check.csv").read_text().splitlines()) == 7

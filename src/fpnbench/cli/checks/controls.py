@@ -90,12 +90,14 @@ def run(cfg: DictConfig) -> Findings:
     if not drawn:
         console.print(UNRECORDED, highlight=False)
     compared = [compare(better, worse, found, drawn) for better, worse in wanted]
-    bars = [hold(row) for row in compared]
+    counts = {each.name: each.count for each in drawn_units(evaluator)}
+    bars = [hold(row, counts) for row in compared]
     about = {
         **describe(cfg, evaluator),
         "repeats": cfg.repeats,
         "failed": [bar.name for bar in bars if not bar.held],
         "pairs": plain(compared),
+        "drawn": {name: counts[name] for name in drawn},
         "beside": beside,
     }
     return Findings(bars, about, plain(rows(found, seeds, drawn)))
@@ -163,17 +165,22 @@ def compare(better: str, worse: str, found: Found, drawn: Drawn) -> dict[str, An
     return told | {"absent": []}
 
 
-def hold(compared: Mapping[str, Any]) -> Bar:
-    """Hold a mean difference against zero, and tell how far it spreads."""
+def hold(compared: Mapping[str, Any], counts: Mapping[str, int]) -> Bar:
+    """Hold a mean difference against zero, and tell how far it spreads.
+
+    Args:
+        compared: as `compare` returns it.
+        counts: of the units that were drawn, by name; few of them tell little.
+    """
     name = f"{compared['better']} > {compared['worse']}"
     if absent := compared["absent"]:
         return Bar(name, BAR, f"not measured: {', '.join(absent)}", False)
     mean, error = compared["difference"], compared["error"]
     told = "one seed" if isnan(error) else f"standard error {error:.4f}"
     spreads = [
-        f"{compared[part]:.4f} {part.replace('_', ' ')}"
-        for part in SPREADS
-        if not isnan(compared[part])
+        f"{compared[f'by_{name}']:.4f} by {count} {name}"
+        for name, count in counts.items()
+        if not isnan(compared[f"by_{name}"])
     ]
     told += f", sd {', '.join(spreads)}" * bool(spreads)
     return Bar(name, BAR, f"{mean:+.4f}, {told}", mean > 0)
