@@ -196,7 +196,7 @@ def train_supernet(
             shared.load_state_dict(torch.load(finished, weights_only=True))
             return shared, read_table(finished.with_name(EPOCHS), Epoch)
         path = SampledPath(
-            shared, space, settings.sampling, own_seed, PathCosts(setting, shared)
+            shared, space, settings.sampling, own_seed, PathCosts(setting)
         )
         _fit(path, setting, space, settings.epochs, own_seed, record, folder)
     if finished is not None:

@@ -195,7 +195,7 @@ class SharedDetector(nn.Module):
         """Predict by the path, see `Detector`."""
         feats = inputs if self.backbone is None else self.backbone(inputs[0])
         maps = self.pyramid(feats, *self._path)
-        skeleton = self.head_of({level: x.shape[1] for level, x in maps.items()})
+        skeleton = self._skeleton({level: x.shape[1] for level, x in maps.items()})
         buffers = dict(self.head.named_buffers())
         state = self._cut(skeleton) | {
             name: buffers[name] for name, _ in skeleton.named_buffers()
@@ -206,7 +206,7 @@ class SharedDetector(nn.Module):
     def extract(self) -> Detector:
         """Return the path as a detector of its own, with copies of its weights."""
         pyramid = self.pyramid.extract(*self._path)
-        skeleton = self.head_of(pyramid.out_channels)
+        skeleton = self._skeleton(pyramid.out_channels)
         head = cast(nn.Module, self._make_head(pyramid.out_channels))
         head.load_state_dict(self._cut(skeleton), strict=False)
         backbone = copy.deepcopy(self.backbone)
@@ -219,7 +219,7 @@ class SharedDetector(nn.Module):
         }
         return {name: cut(whole[name], shape) for name, shape in shapes.items()}
 
-    def head_of(self, channels: Mapping[int, int]) -> nn.Module:
+    def _skeleton(self, channels: Mapping[int, int]) -> nn.Module:
         """Return a head for maps of these channels; its weights are not used."""
         key = tuple(sorted(channels.items()))
         if key not in self._skeletons:

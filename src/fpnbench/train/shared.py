@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import nn
@@ -101,15 +101,19 @@ def build_shared(
 
 
 class PathCosts:
-    """Multiply-accumulates of a space's networks, predictors counted once a width."""
+    """Multiply-accumulates of networks, predictors counted once a width."""
 
-    def __init__(self, setting: Setting, shared: SharedDetector) -> None:
+    def __init__(self, setting: Setting) -> None:
         """Count nothing yet."""
-        self._setting, self._shared = setting, shared
+        self._setting = setting
         self._heads: dict[tuple[tuple[int, int], ...], int] = {}
 
     def __call__(self, form: Genotype) -> tuple[int, int]:
-        """Return MACs an image of the whole detector, and what of it is computed."""
+        """Return MACs an image of the whole detector, and what of it is computed.
+
+        Args:
+            form: the live part of a genotype, its outputs those that are read.
+        """
         setting = self._setting
         pyramid = trace(form, setting.channels, setting.image_px)
         widths = {level: pyramid.rows[i].shape[0] for level, i in form.outputs}
@@ -117,7 +121,9 @@ class PathCosts:
         if key not in self._heads:
             sizes = level_sizes(setting.image_px)
             feats = {lv: torch.empty(1, n, *sizes(lv), device="meta") for lv, n in key}
-            self._heads[key] = part_cost(self._shared.head_of(widths), feats).macs
+            with torch.random.fork_rng(devices=[]):
+                head = cast(nn.Module, build_head(setting, widths))
+            self._heads[key] = part_cost(head, feats).macs
         trained = pyramid.macs + self._heads[key]
         backbone = setting.backbone_cost.macs
         return trained + backbone, trained + (0 if setting.frozen else backbone)
@@ -143,7 +149,7 @@ def shared_scores(
             recalculated for each network; 0: those of the scored batch itself.
     """
     setting = evaluator.settings[0]
-    costs = PathCosts(setting, weights)
+    costs = PathCosts(setting)
     for vector in choices:
         began = time.perf_counter()
         form = weights.take(space.decode(vector))

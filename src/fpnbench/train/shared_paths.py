@@ -9,22 +9,17 @@ from hashlib import sha256
 from math import fsum
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
-from torch import nn
 
-from fpnbench.detect.cost import detector_cost
-from fpnbench.graph.canonical import canonical, key
+from fpnbench.graph.canonical import key, prune
 from fpnbench.graph.decision import Choices, Decision
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import Space
-from fpnbench.graph.trace import trace
-from fpnbench.train.fit import Setting, build_head
 from fpnbench.train.module import TrainBatches
 from fpnbench.train.proxy import ProxyTrainer
-from fpnbench.train.shared import PathScore, Sampling, SupernetSettings
+from fpnbench.train.shared import PathCosts, PathScore, Sampling, SupernetSettings
 
 PATHS, IDENTITY = "paths.csv", "identity.json"
 PROBES = 10
@@ -143,7 +138,10 @@ def foretell(
     batch = min(setting.recipe.batch, len(setting.train))
     trained = len(TrainBatches(setting.train, setting.recipe, 0, 0)) * batch * epochs
     scored = (norm_batches * batch + len(setting.val)) * paths
-    macs = fmean(_macs(setting, space, n) for n in range(PROBES))
+    costs, drawn = PathCosts(setting), range(PROBES)
+    vectors = [draw(space.decisions, "uniform", 0, number) for number in drawn]
+    forms = [prune(space.decode(v).restrict(setting.levels)) for v in vectors]
+    macs = fmean(costs(form)[1] for form in forms)
     return trained + scored, macs * (3 * trained + scored) / 1e9
 
 
@@ -179,20 +177,6 @@ def read_table(path: Path, kind: type[Row]) -> list[Row]:
         kind(*(each(word) for each, word in zip(read, line, strict=True)))
         for line in lines
     ]
-
-
-def _macs(setting: Setting, space: Space, number: int) -> int:
-    """Return the MACs of a network that are computed an image."""
-    choices = draw(space.decisions, "uniform", 0, number)
-    genotype = canonical(space.decode(choices).restrict(setting.levels))
-    rows = trace(genotype, setting.channels, setting.image_px).rows
-    widths = {level: rows[i].shape[0] for level, i in genotype.outputs}
-    with torch.random.fork_rng(devices=[]):
-        head = cast(nn.Module, build_head(setting, widths))
-    cost = detector_cost(
-        genotype, setting.channels, setting.backbone_cost, head, setting.image_px
-    )
-    return cost.macs - setting.frozen * cost.backbone.macs
 
 
 def _text(value: Any) -> str:
