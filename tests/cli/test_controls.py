@@ -24,17 +24,24 @@ BOTH = {"panet": 0.9, "bifpn": 0.8, "nasfpn": 0.7, "fpn_vanilla": 0.6}
 BOTH |= {"bottom_up": 0.5, "no_fusion": 0.4, "rolled": 0.3, "noisy": 0.2}
 
 
+@pytest.fixture(scope="module")
+def keys() -> dict[str, str]:
+    """Keys of cells as P3 to P6 read them, made once."""
+    return {}
+
+
 @pytest.fixture
 def scores(
-    monkeypatch: pytest.MonkeyPatch, make_cell: Callable[..., Any]
+    monkeypatch: pytest.MonkeyPatch,
+    make_cell: Callable[..., Any],
+    keys: dict[str, str],
 ) -> Callable[[Mapping[str, float | Sequence[float]]], None]:
     """Trainings that come out as one says: AP by cell, one or one a seed; else .1."""
 
     def make(aps: Mapping[str, float | Sequence[float]]) -> None:
-        known = {
-            key(make_cell(cell, width=16).restrict((3, 4, 5, 6))): ap
-            for cell, ap in aps.items()
-        }
+        for cell in aps.keys() - keys.keys():
+            keys[cell] = key(make_cell(cell, width=16).restrict((3, 4, 5, 6)))
+        known = {keys[cell]: ap for cell, ap in aps.items()}
 
         def scored(evaluator, store, genotype, epochs, seed):
             ap = known.get(key(genotype), 0.1)
@@ -122,7 +129,8 @@ RIGHT = {
 def test_the_order_wanted_is_that_of_the_context(
     conf, tiny, scores, context, asked, pairs
 ) -> None:
-    cfg = conf(*CHECK, *tiny, *[f"+data.context={context}"] * asked)
+    cells = f"controls.cells=[{','.join(BOTH)}]"
+    cfg = conf(*CHECK, *tiny, cells, *[f"+data.context={context}"] * asked)
     scores(RIGHT[context])
     found = controls.run(cfg)
     assert len(found.bars) == pairs
