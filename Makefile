@@ -74,5 +74,5 @@ endif
 
 $(VENV)/.test-ready: $(VENV)/.run-ready
 	@echo 'Installing what the tests need into $(VENV)'
-	@$(INSTALL) --editable '.[dev,nni,dashboard]'
+	@$(INSTALL) --editable '.[dev,nni,bench,dashboard]'
 	@touch $@

@@ -1,5 +1,6 @@
 """Tables: regret counted by hand, and what NAS-Bench-Graph says of itself."""
 
+import sys
 from itertools import product
 from statistics import pstdev
 
@@ -118,6 +119,14 @@ def test_a_run_without_a_valid_network_is_told(table):
 def test_an_unknown_table_is_refused_with_those_that_are_there():
     with pytest.raises(UserError, match="proteins is not one of cora, citeseer"):
         nas_bench_graph("proteins")
+
+
+def test_a_missing_package_is_told_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "nas_bench_graph", None)
+    with pytest.raises(UserError, match=r"pip install 'fpnbench\[bench\]'"):
+        nas_bench_graph("cora")
 
 
 def test_nas_bench_graph_is_as_its_paper_says():
