@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from fpnbench.cli.build import build_evaluator
@@ -81,7 +82,7 @@ def run(cfg: DictConfig) -> Findings:
     records: Wanted = "needed" if evaluator.records else "kept"
     trained = train_all(cfg, evaluator, networks, seeds, console, records=records)
     found = only_scores(trained)
-    drawn = draw_again(evaluator, trained, cfg.controls.resamples)
+    drawn = draw_again(evaluator, trained, cfg.controls.resamples, console)
     beside = [cell for cell in found if not any(cell in pair for pair in wanted)]
     _show(found, console)
     if beside:
@@ -116,7 +117,10 @@ def pairs(
 
 
 def draw_again(
-    evaluator: ProxyTrainer, trained: Mapping[str, Sequence[Measured]], resamples: int
+    evaluator: ProxyTrainer,
+    trained: Mapping[str, Sequence[Measured]],
+    resamples: int,
+    console: Console,
 ) -> Drawn:
     """Return the APs of all cells that have records of every seed, on the same draws.
 
@@ -129,16 +133,12 @@ def draw_again(
     }
     if not recorded:
         return {}
-    return {
-        units.name: dict(
-            zip(
-                recorded,
-                resample(list(recorded.values()), units, resamples),
-                strict=True,
-            )
-        )
-        for units in drawn_units(evaluator)
-    }
+    drawn: dict[str, dict[str, Draws]] = {}
+    jobs = list(product(drawn_units(evaluator), recorded))
+    for units, cell in track(jobs, "images drawn again", console=console):
+        (own,) = resample([recorded[cell]], units, resamples)  # the same for all cells
+        drawn.setdefault(units.name, {})[cell] = own
+    return drawn
 
 
 def compare(better: str, worse: str, found: Found, drawn: Drawn) -> dict[str, Any]:
