@@ -15,7 +15,7 @@ from fpnbench.cli.build import build_searcher
 from fpnbench.graph.decision import Decision
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.score import Score
-from fpnbench.search.searcher import generator, uniform_choices
+from fpnbench.search.searcher import Scale, generator, uniform_choices
 from fpnbench.search.trial import Trial
 from searchers.optuna_sampler import OptunaSampler
 
@@ -128,6 +128,13 @@ def test_both_objectives_count():
 
 def small_gp():
     return OptunaSampler(partial(GPSampler, n_startup_trials=3), 3, ["reward"])
+
+
+def test_the_scale_of_rewards_by_hand():
+    scale = Scale()
+    assert [scale(r) for r in (5.0, 5.0, 3.0, 6.0, 5.0)] == [0.0, 0.0, -1.0, 0.5, 0.0]
+    # a third and its rounding error, which is not kept
+    assert scale(5.0 + 2 / 3) == scale(5.0 + 2 / 3 + 1e-15) == 0.333333333
 
 
 @pytest.mark.parametrize("scale", [2.0**-40, 2.0**30])
