@@ -155,9 +155,12 @@ def test_maps_that_do_not_fit_are_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_readme_s_retinanet_trains_one_step() -> None:
+def test_readme_s_retinanet_pads_to_its_strides_and_trains_one_step() -> None:
     names = example("README.md", "RetinaNet(")
-    model, pyramid = names["model"].train(), names["pyramid"]
+    model, pyramid = names["model"].eval(), names["pyramid"]
+    padded, _ = model.transform([torch.rand(3, 100, 150)])
+    assert all(side % 128 == 0 for side in padded.tensors.shape[2:])
+    model.train()
     model.transform.min_size, model.transform.max_size = (128,), 128
     kernels = {
         name: weight.detach().clone()
@@ -182,13 +185,6 @@ def test_readme_s_retinanet_trains_one_step() -> None:
     with torch.no_grad():
         (found,) = model(images[:1])
     assert found["boxes"].shape[1:] == (4,)
-
-
-def test_readme_s_anchors_have_the_strides_of_their_levels() -> None:
-    names = example("README.md", "RetinaNet(")
-    model = names["model"].eval()
-    images, _ = model.transform([torch.rand(3, 100, 150)])
-    assert all(side % 128 == 0 for side in images.tensors.shape[2:])
 
 
 def test_the_neck_of_mmdetection_takes_and_gives_tuples() -> None:

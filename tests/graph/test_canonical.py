@@ -92,15 +92,21 @@ def relabelled(genotype: Genotype, rng: random.Random) -> Genotype:
 
 def check_exhaustively(space: NASFPN | MnasFPN) -> int:
     """Check keys against isomorphism over all pairs; return the number of keys."""
-    classes: dict[str, list[nx.DiGraph]] = defaultdict(list)
+    classes: dict[str, dict[object, nx.DiGraph]] = defaultdict(dict)
     for choices in enumerate_choices(space.decisions):
         genotype = space.decode(choices)
-        classes[key(genotype)].append(as_graph(genotype))
-    for members in classes.values():
-        assert all(isomorphic(members[0], other) for other in members[1:])
+        graph = as_graph(genotype)
+        # Of graphs with the same nodes and edges one is matched.
+        same = (
+            frozenset(graph.nodes(data="label")),
+            frozenset(graph.edges.data("position")),
+        )
+        classes[key(genotype)].setdefault(same, graph)
     buckets: dict[object, list[nx.DiGraph]] = defaultdict(list)
     for members in classes.values():
-        buckets[invariant(members[0])].append(members[0])
+        first, *others = members.values()
+        assert all(isomorphic(first, other) for other in others)
+        buckets[invariant(first)].append(first)
     for graphs in buckets.values():
         for i, graph in enumerate(graphs):
             assert not any(isomorphic(graph, other) for other in graphs[:i])
