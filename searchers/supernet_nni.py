@@ -7,7 +7,7 @@ would start a server: the strategy runs in NNI's sequential engine, in this proc
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -48,15 +48,16 @@ try:
         import nni
         from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
         from nni.nas.execution import SequentialExecutionEngine
-        from nni.nas.nn.pytorch import ModelSpace, MutableModule
+        from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableModule
         from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
         from nni.nas.space import RawFormatModelSpace
-        from nni.nas.strategy import RandomOneShot
+        from nni.nas.strategy import GumbelDARTS, RandomOneShot
 except ImportError as error:
     raise UserError(
         "searcher=supernet needs NNI, which is not installed: pip install -e .[nni]"
     ) from error
 
+__all__ = ["GumbelDARTS", "LayerChoice", "LightningModule", "ModelSpace"]
 WEIGHTS = "weights.pt"
 
 
@@ -219,27 +220,50 @@ def _fit(
     steps = len(TrainBatches(setting.train, setting.recipe, seed, 0)) * epochs
     checkpoint = None if folder is None else folder / CHECKPOINT
     known = checkpoint is not None and checkpoint.is_file()
+    run_strategy(
+        RandomOneShot(mutation_hooks=[to_supernet]),
+        lambda: Model(space.decisions, path),
+        Training(path, setting, steps, record),
+        TrainData(setting, seed),
+        fit_kwargs={"ckpt_path": str(checkpoint)} if known else {},
+        accelerator=setting.accelerator,
+        max_epochs=epochs,
+        gradient_clip_val=setting.recipe.clip or None,
+        callbacks=[record],
+    )
+
+
+def run_strategy(
+    strategy: Any,
+    make_model: Callable[[], Any],
+    module: LightningModule,
+    data: TrainData,
+    fit_kwargs: Mapping[str, Any],
+    **trainer: Any,
+) -> None:
+    """Run a one-shot strategy of NNI's quietly, in this process.
+
+    Args:
+        strategy: not yet used.
+        make_model: makes the model space.
+        module: trains it.
+        data: its batches.
+        fit_kwargs: of the Trainer's `fit`.
+        trainer: settings of Lightning's Trainer.
+    """
     with quiet():
         logging.getLogger("nni").setLevel(logging.CRITICAL)
-        trainer = Trainer(
-            accelerator=setting.accelerator,
+        fit = Trainer(
             devices=1,
-            max_epochs=epochs,
             limit_val_batches=0,
             num_sanity_val_steps=0,
             reload_dataloaders_every_n_epochs=1,
-            gradient_clip_val=setting.recipe.clip or None,
-            callbacks=[record],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
+            **trainer,
         )
-        evaluator = Lightning(
-            Training(path, setting, steps, record),
-            trainer,
-            datamodule=TrainData(setting, seed),
-            fit_kwargs={"ckpt_path": str(checkpoint)} if known else {},
-        )
-        model = RawFormatModelSpace(Model(space.decisions, path), evaluator)
-        RandomOneShot(mutation_hooks=[to_supernet])(model, SequentialExecutionEngine())
+        evaluator = Lightning(module, fit, datamodule=data, fit_kwargs=dict(fit_kwargs))
+        model = RawFormatModelSpace(make_model(), evaluator)
+        strategy(model, SequentialExecutionEngine())

@@ -39,7 +39,7 @@ LENGTHS = {"tpe": 30, "nsga2": 50, "gp": 24, "predictor": 30}
 """Of searchers that take long over a proposal; more than twice their random ones."""
 SLOW = {"gp"}
 """Take a minute even so; tests/searchers asks the most important of them always."""
-NEED_TASK = {"supernet", "supernet_random", "enas"}
+NEED_TASK = {"supernet", "supernet_random", "enas", "gumbel_darts"}
 """`SharesEvaluator`: they cannot start without a space that decodes and data."""
 EPOCHS = 6
 """Of proposals that name none."""
