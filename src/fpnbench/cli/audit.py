@@ -1,4 +1,4 @@
-# ruff: noqa: N803, N806
+# ruff: noqa: N806
 """`mode=audit`: do shared weights rank the networks of a space as trainings do?
 
 Networks are trained alone, through the score store, and scored by the weights of
@@ -8,49 +8,31 @@ their scores are kept in the folder, so that the same command goes on after a ki
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 from math import nan
-from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
 
+from fpnbench.cli.audit_report import CEILING, Column, Columns, report
 from fpnbench.cli.audit_set import Member, Plan, Supernets, choose, read_plan
 from fpnbench.cli.build import build, build_evaluator, build_space
 from fpnbench.cli.checks._networks import known
-from fpnbench.cli.checks._shared import describe, only_scores, plain, train_all
+from fpnbench.cli.checks._shared import describe, only_scores, train_all
 from fpnbench.cli.checks.zerocost import score_all
-from fpnbench.cli.folder import (
-    mode_folder,
-    only_process,
-    write_json,
-    write_text,
-    write_whole,
-)
+from fpnbench.cli.folder import mode_folder, only_process
 from fpnbench.cli.store import open_store
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import EvaluationError
 from fpnbench.graph.score import Score
 from fpnbench.report import audit
-from fpnbench.report.audit import shown
-from fpnbench.report.statistics import over_items, tau_across
 from fpnbench.search.reward import average_precision
 from fpnbench.search.store import ScoreStore
 from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.zerocost import ZeroCost
 
-CEILING = "second seed"
-"""The predictor that is another training: as well as anything may be asked to rank."""
 LOSS = " loss"
 """Ends the name of a supernet's held-out loss, negated; without it: its AP."""
-Column = NDArray[np.float64]
-Columns = dict[str, Column]
 
 
 def main(cfg: DictConfig) -> int:
@@ -169,125 +151,4 @@ def for_nothing(
         )
         told = [None if score is None else score.estimate for score in found]
         columns[name] = np.array(told, float)
-    return {
-        name: values for name, values in columns.items() if not np.isnan(values).all()
-    }
-
-
-def report(
-    plan: Plan,
-    about: Mapping[str, Any],
-    members: Sequence[Member],
-    ap_N: Column,
-    columns: Columns,
-    folder: Path,
-    console: Console,
-) -> None:
-    """Compare predictors with the networks' own AP; print and write what comes out."""
-    groups = [each.group for each in members]
-    noise, source = plan.noise, "audit.noise"
-    if noise is None:
-        noise = audit.noise_of(ap_N, columns[CEILING])
-        source = f"{np.sum(~np.isnan(columns[CEILING]))} networks of two seeds"
-    given: dict[str, Any] = {
-        "noise": noise,
-        "top": plan.top,
-        "resamples": plan.resamples,
-    }
-    found = {
-        name: audit.over_parts(values, ap_N, columns["macs"], groups, **given)
-        for name, values in columns.items()
-    }
-    judged: dict[str, list[str]] = {}
-    for setting, name, *_ in plan.supernets():
-        judged.setdefault(setting, []).extend([name] * (name in found))
-    names = [name for each in judged.values() for name in each]
-    least = plan.least_tau, plan.least_low
-    bars = [bar for name in names for bar in audit.hold(name, found[name], *least)]
-    lines = [f"AP has sd {noise:.4f} between seeds ({source})"]
-    lines += [audit.against_macs(name, found[name]) for name in names]
-    lines += over_seeds(judged, columns, found, plan.resamples)
-    told = {"noise": noise, "noise_source": source, "lines": lines, "bars": bars}
-    result = {**about, **told, "predictors": found}
-    write_json(folder / "audit.json", plain(unpacked(result)))
-    write_text(folder / "audit.csv", table(members, ap_N, columns).to_csv(index=False))
-    title = f"{about['space']} on {about['data']}, set {plan.name}"
-    drawn = {name: columns[name] for name in (*names, "macs")}
-    write_whole(
-        folder / "audit.png",
-        lambda part: audit.scatter(drawn, ap_N, groups, found, title, part),
-    )
-    console.print(printed(found))
-    for bar in bars:
-        held = "held" if bar.held else "NOT HELD"
-        lines.append(f"{bar.name} {bar.bar}: {bar.measured}, {held}")
-    for line in (*lines, f"written to {folder}"):
-        console.print(line, soft_wrap=True, highlight=False)
-
-
-def unpacked(value: Any) -> Any:
-    """Return nested values with dataclasses as dicts, as JSON knows them."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, Mapping):
-        return {key: unpacked(each) for key, each in value.items()}
-    return [unpacked(each) for each in value] if isinstance(value, list) else value
-
-
-def table(members: Sequence[Member], ap_N: Column, columns: Columns) -> pd.DataFrame:
-    """Return `audit.csv`: a row a network, with its own AP and every predictor."""
-    own = {
-        "group": [each.group for each in members],
-        "number": [each.network.number for each in members],
-        "key": [each.network.key for each in members],
-        "choices": [" ".join(map(str, each.network.choices)) for each in members],
-        "ap": ap_N,
-    }
-    return pd.DataFrame(own | columns)
-
-
-def over_seeds(
-    settings: Mapping[str, Sequence[str]],
-    columns: Columns,
-    found: Mapping[str, audit.Parts],
-    resamples: int,
-) -> list[str]:
-    """Say by setting how well seeds rank each other, and which has the highest tau."""
-    lines, means = [], {}
-    for setting, names in settings.items():
-        taus = [found[name][audit.ALL].figures["kendall_tau"].value for name in names]
-        means[setting] = fmean(taus or [nan])
-        if len(names) > 1:
-            table_NS = np.stack([columns[name] for name in names], 1)
-            alike = over_items(tau_across, table_NS, table_NS, resamples=resamples)
-            lines.append(f"{setting}: tau between supernet seeds {shown(alike)}")
-    if len(means) > 1:
-        order = sorted(means, key=lambda name: -np.nan_to_num(means[name], nan=-2))
-        told = ", ".join(f"{name} {means[name]:.3f}" for name in order)
-        lines.append(f"mean tau over supernet seeds, the highest first: {told}")
-    return lines
-
-
-def printed(found: Mapping[str, audit.Parts]) -> Table:
-    """Return the table for the terminal; intervals stand beside taus alone."""
-    known = {name: own for name, own in found.items() if audit.ALL in own}
-    parts = [
-        part
-        for part in (audit.HALF, audit.RANDOM)
-        if any(part in own for own in known.values())
-    ]
-    names = list(known["macs"][audit.ALL].figures)
-    rows = Table("predictor", "networks", box=None)
-    for name in (*names, *(f"tau, {part}" for part in parts)):
-        rows.add_column(name.replace("_", " "))
-    for predictor, own in known.items():
-        told = own[audit.ALL]
-        values = [
-            shown(value, ends="tau" in name) for name, value in told.figures.items()
-        ]
-        values += [
-            shown(own[part].figures["kendall_tau"]) if part in own else "-"
-            for part in parts
-        ]
-        rows.add_row(predictor, str(told.networks), *values)
-    return rows
+    return {name: each for name, each in columns.items() if not np.isnan(each).all()}

@@ -224,13 +224,13 @@ def against_macs(name: str, found: Parts) -> str:
     )
 
 
-def shown(value: Estimate, *, ends: bool = True) -> str:
+def shown(value: Estimate, *, ends: bool = True, digits: int = 2) -> str:
     """Write an estimate for people, with the ends of its interval if it has some."""
     if isnan(value.value):
         return "-"
-    told = f"{value.value:.2f}"
+    told = f"{value.value:.{digits}f}"
     if ends and not isnan(value.low):
-        told += f" [{value.low:.2f}, {value.high:.2f}]"
+        told += f" [{value.low:.{digits}f}, {value.high:.{digits}f}]"
     return told
 
 
