@@ -7,8 +7,8 @@ reason first, a traceback only with `debug=true`), 130 after SIGINT.
 import os
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
-from pkgutil import resolve_name
 
 # Hydra's own handler would print its errors in several lines and exit with 1.
 os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -31,7 +31,9 @@ def _job(cfg: DictConfig) -> None:
     try:
         check_added(hydra_cfg.overrides.task, hydra_cfg.runtime.choices)
         check_values(cfg)
-        code = resolve_name(cfg.mode._target_)(cfg)
+        # Not pkgutil's resolve_name, which hides why a module cannot be imported.
+        module, name = cfg.mode._target_.rsplit(".", 1)
+        code = getattr(import_module(module), name)(cfg)
     except Exception as error:
         code = explain(error, debug=cfg.debug)
     _codes.append(code)
