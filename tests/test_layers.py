@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "cli": EVERY_LAYER,
     "__init__.py": ("cli",),  # load_pyramid, when it is asked for
 }
-LINES_OF_CORE, LINES_OF_EDGE, LINES_A_FILE, LINES_A_FUNCTION = 9000, 6000, 300, 50
+LINES_OF_CORE, LINES_OF_EDGE, LINES_A_FILE, LINES_A_FUNCTION = 9000, 7000, 300, 50
 EDGE = ("cli", "report")  # commands and pictures: read one at a time, if at all
 
 FILES = sorted(
