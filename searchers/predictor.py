@@ -60,7 +60,8 @@ class Predictor:
             acquisition: what is maximised over the candidates.
 
         Raises:
-            UserError: a count is too small, or there is no such acquisition.
+            UserError: a count is too small, there is no such acquisition, or the
+                regressor refuses its settings.
         """
         if min(members, first, parents, mutated) < 1 or random < 0:
             raise UserError(
@@ -70,6 +71,10 @@ class Predictor:
         if acquisition not in get_args(Acquisition):
             allowed = ", ".join(get_args(Acquisition))
             raise UserError(f"acquisition={acquisition} is not one of {allowed}")
+        try:
+            regressor(random_state=0).fit(np.array([[0.0], [1.0]]), np.arange(2.0))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"searcher.regressor: {error}") from error
         self._make, self._members, self._first = regressor, members, first
         self._parents, self._mutated, self._random = parents, mutated, random
         self._acquisition = acquisition

@@ -15,7 +15,7 @@ from fpnbench.graph.decision import Choices
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import Evaluator, Space
 from fpnbench.graph.sharing import Share
-from fpnbench.search.searcher import Searcher
+from fpnbench.search.searcher import Searcher, SharesEvaluator
 from fpnbench.search.trial import Proposal, Trial
 from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.shared import PathScore, Sampling, SupernetSettings, shared_scores
@@ -69,6 +69,9 @@ class Supernet:
                 f"supernet: norm_batches={norm_batches} must be >= 0, paths={paths} "
                 "must be >= 1"
             )
+        if isinstance(search, SharesEvaluator):
+            kind = type(search).__name__
+            raise UserError(f"searcher.search={kind} trains weights of its own")
         self._settings = SupernetSettings(epochs, share, sampling, kernel)
         self._search, self._norm_batches, self._paths = search, norm_batches, paths
         self._progress = progress
@@ -105,7 +108,7 @@ class Supernet:
         if folder is not None:
             claim(folder, self._task, space, self._settings, seed)
         self._table = PathTable(folder)
-        self._epochs = read_table(folder / EPOCHS, Epoch) if folder else []
+        self._epochs = self._read_epochs()
         self._search.start(space, seed, None)
         for row in self._table.rows:
             self._search.ask()
@@ -151,16 +154,27 @@ class Supernet:
     def _look(self, count: int) -> None:
         """Let the inner search look at paths until there are so many."""
         while len(self._table.rows) < count:
-            choices = self._search.ask().choices
+            proposal = self._search.ask()
+            if proposal.epochs is not None:
+                raise UserError("searcher.search asks for epochs: paths have none")
+            choices = proposal.choices
             form = self._space.decode(choices).restrict(self._task.levels)
             row = self._table.add(choices, key(form), self._score)
             self._search.tell(_trial(row))
             self._progress("paths by shared weights", len(self._table.rows), count)
 
+    def _read_epochs(self) -> list[Epoch]:
+        """Return the epochs of trainings so far, an interrupted one's, too."""
+        return read_table(self._folder / EPOCHS, Epoch) if self._folder else []
+
     def _score(self, choices: Choices) -> PathScore:
         if self._weights is None:
             task = self._task, self._space, self._settings, self._seed, self._folder
-            self._weights, self._epochs = train_supernet(*task, self._progress)
+            try:
+                self._weights, self._epochs = train_supernet(*task, self._progress)
+            except BaseException:  # a training that was cut short is charged, too
+                self._epochs = self._read_epochs()
+                raise
         task_ = self._task, self._space, self._weights
         return next(shared_scores(*task_, [choices], self._norm_batches))
 

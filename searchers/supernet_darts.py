@@ -227,7 +227,7 @@ class GumbelDarts:
 
     def _find(self, number: int) -> Wiring:
         """Train the mixed network of a wiring."""
-        began, setting = time.perf_counter(), self._task.settings[0]
+        setting, began = self._task.settings[0], time.perf_counter()
         choices = uniform_choices(self._space.decisions, self._seed, number)
         form, seed = self._form(self._space, choices), derived_seed(repr(choices), 0)
         steps = len(TrainBatches(setting.train, setting.recipe, 0, 0)) * self._epochs

@@ -40,7 +40,7 @@ from fpnbench.train.shared_fit import (
     Record,
     TrainData,
 )
-from fpnbench.train.shared_paths import claim, draw, read_table
+from fpnbench.train.shared_paths import claim, draw, read_table, write_table
 
 try:
     with warnings.catch_warnings():  # it wonders at modules of a newer torch
@@ -187,8 +187,9 @@ def train_supernet(
     """
     if folder is not None:
         claim(folder, evaluator, space, settings, seed)
-    record = Record(folder, settings.epochs, progress)
+    # First the setting: filling the feature cache is nobody's training.
     setting, own_seed = evaluator.settings[0], derived_seed("supernet", seed)
+    record = Record(folder, settings.epochs, progress)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(own_seed)
         shared = build_shared(setting, space, settings)
@@ -201,6 +202,8 @@ def train_supernet(
         )
         _fit(path, setting, space, settings.epochs, own_seed, record, folder)
     if finished is not None:
+        # Again: a kill may have come between the last checkpoint and its row.
+        write_table(finished.with_name(EPOCHS), record.rows)
         torch.save(shared.state_dict(), finished.with_suffix(".part"))
         finished.with_suffix(".part").replace(finished)
         finished.with_name(CHECKPOINT).unlink()

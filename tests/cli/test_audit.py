@@ -82,6 +82,7 @@ class World:
 
 @pytest.fixture
 def world(conf, tiny, tmp_path, monkeypatch) -> World:
+    monkeypatch.chdir(tmp_path)  # where `store=` is looked for
     made = World(conf, tiny)
     made.store(tmp_path / "scores.sqlite")
     fake = ModuleType("fake_supernet")
@@ -94,7 +95,9 @@ def world(conf, tiny, tmp_path, monkeypatch) -> World:
 def write_run(folder: Path, world: World, searcher: str, networks: list[Any]) -> None:
     """Write what the best networks are read from; the first is the best."""
     folder.mkdir()
-    (folder / "config.yaml").write_text("searcher: {dedup: replay}\n")
+    kind = "supernet.Supernet" if searcher == "enas" else f"{searcher}.Search"
+    target = f"{{dedup: replay, _target_: searchers.{kind}}}"
+    (folder / "config.yaml").write_text(f"searcher: {target}\n")
     summary = dict.fromkeys(SUMMARY, 0) | {"searcher": searcher}
     summary["benchmark"] = world.proxy.benchmark
     (folder / "summary.json").write_text(json.dumps(summary))
@@ -197,7 +200,7 @@ def test_bests_are_other_searchers_best_networks_in_turn(
     world: World, cli: Cli, tmp_path: Path
 ) -> None:
     """Each run gives its best, then each its second; A and B's own are passed over."""
-    for name, places in {"a": [0, 12, 13], "b": [12, 14], "supernet": [15]}.items():
+    for name, places in {"a": [0, 12, 13], "b": [12, 14], "enas": [15]}.items():
         folder = tmp_path / name
         write_run(folder, world, name, [world.drawn[place] for place in places])
     wanted = (

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fpnbench.cli import overhead
+from fpnbench.search.trial import Proposal
 
 Cli = Callable[..., Any]
 
@@ -50,7 +51,7 @@ def test_the_clock_runs_for_asking_decoding_and_telling_alone(
     space, real = overhead.build_space(cfg), overhead.build_evaluator(cfg)
     network = space.decode((0,) * len(space.decisions))
     slow = SimpleNamespace(decisions=space.decisions, decode=takes(0.002, network))
-    proposal = SimpleNamespace(choices=(0,) * len(space.decisions))
+    proposal = Proposal((0,) * len(space.decisions))
     told: list[Any] = []
     searcher = SimpleNamespace(
         start=takes(9.0, None),

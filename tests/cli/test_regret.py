@@ -129,7 +129,7 @@ def test_curves_of_others_are_judged_beside_ours(plain: Cli, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("key", "line"),
     [
-        ("icc=[0]", "regret.icc=[0]: it must be a list of numbers above 0"),
+        ("icc=[0]", "regret.icc=[0]: it must be a list of different numbers above 0"),
         ("at=[13]", "regret.at=[13]: it must be a list of whole numbers from 1 to"),
         ("searchers=random", "regret.searchers=random: it must be a list of"),
         ("seeds=0", "regret.seeds=0: it must be a whole number from 1 on"),

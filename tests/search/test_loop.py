@@ -288,6 +288,21 @@ def test_a_continued_run_equals_an_uninterrupted_one() -> None:
     assert not warnings
 
 
+def test_what_an_interrupted_start_has_spent_does_not_end_a_run_without_a_trial():
+    class Trained(Script):
+        """Went through half of its own training before it was killed."""
+
+        def spent(self) -> tuple[float, int, float]:
+            return 99.0, 0, 0.0
+
+    searcher, ledger = Trained(ask(8, 16, 24)), ledger_of()
+    task = Task(TinySpace(), Widths(), average_precision)
+    ending = search(
+        task, searcher, ledger, parse_budget({**LIMITS, "seconds": 50}), seed=0
+    )
+    assert (ending.name, len(ledger.trials())) == ("done", 1)
+
+
 def test_a_finished_run_is_over_at_once() -> None:
     ledger = ledger_of()
     go(ask(8, 24), ledger=ledger, trials=2)

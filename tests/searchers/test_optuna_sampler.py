@@ -173,3 +173,9 @@ def test_what_is_no_objective_is_named():
     node.objectives = ["reward", "size"]
     with pytest.raises(UserError, match="size"):
         build_searcher(OmegaConf.create({"searcher": node}))
+
+
+def test_settings_that_the_sampler_refuses_are_refused_before_any_trial():
+    small = partial(NSGAIISampler, population_size=1)
+    with pytest.raises(UserError, match=r"searcher\.sampler: `population_size`"):
+        OptunaSampler(small, 1, ["reward"])

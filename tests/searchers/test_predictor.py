@@ -104,6 +104,7 @@ class Spy:
 def test_members_are_taught_all_that_is_known_failures_as_the_worst():
     seen = []
     searcher = started(partial(Spy, seen), random=0)
+    seen.clear()  # a trial of the regressor's settings
     asked = []
     for number, reward in enumerate((3.0, None, 5.0, 4.0)):
         asked.append(searcher.ask().choices)
@@ -181,3 +182,8 @@ def test_networks_are_better_than_those_of_random_search_on_the_toy(searcher):
         gains.append(ours - random)
     assert np.mean(gains) > 0
     assert sum(gain > 0 for gain in gains) >= 3
+
+
+def test_settings_that_the_regressor_refuses_are_refused_before_any_trial():
+    with pytest.raises(UserError, match=r"searcher\.regressor: The 'alpha' parameter"):
+        started(partial(Ridge, alpha=-1.0))

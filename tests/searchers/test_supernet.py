@@ -169,6 +169,7 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(
         if what != "nothing":
             with pytest.raises(Kill):
                 searcher.ask()
+            assert searcher.spent()[1] > 0  # what was trained until then is charged
     assert [searcher.ask().choices for _ in range(3)] == kept["proposed"]
     for name in ("epochs.csv", "paths.csv"):
         assert without_seconds(tmp_path / name) == without_seconds(whole / name)

@@ -14,13 +14,15 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
+from fpnbench.cli.audit_plan import Plan, read_plan
 from fpnbench.cli.audit_report import CEILING, Column, Columns, report
-from fpnbench.cli.audit_set import Member, Plan, Supernets, choose, read_plan
+from fpnbench.cli.audit_set import Member, Supernets, choose
 from fpnbench.cli.build import build, build_evaluator, build_space
 from fpnbench.cli.checks._networks import known
 from fpnbench.cli.checks._shared import describe, only_scores, train_all
 from fpnbench.cli.checks.zerocost import score_all
 from fpnbench.cli.folder import mode_folder, only_process
+from fpnbench.cli.report import run_folders
 from fpnbench.cli.store import open_store
 from fpnbench.graph.errors import UserError
 from fpnbench.graph.protocols import EvaluationError
@@ -55,10 +57,13 @@ def main(cfg: DictConfig) -> int:
         )
     if (store := open_store(cfg, proxy, console.print)) is None:
         raise UserError("store=null: mode=audit keeps trained APs in the store")
+    if cfg.runs is not None:
+        run_folders(cfg.runs)  # said now, not after the supernets were trained
     train = build(cfg.audit.supernet)
     folder = mode_folder(cfg, f"audit-{space.name}-{plan.name}")
     with only_process(folder):
         supernets = Supernets(train, proxy, space, folder, console)
+        supernets.claim(plan)
         members, told = choose(cfg, plan, space, proxy, supernets)
         console.print(f"set {plan.name}: {', '.join(told)}", soft_wrap=True)
         own = train_members(cfg, proxy, members, proxy.seed, console)

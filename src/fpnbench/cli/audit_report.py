@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from fpnbench.cli.audit_set import Member, Plan
+from fpnbench.cli.audit_plan import Plan
+from fpnbench.cli.audit_set import Member
 from fpnbench.cli.checks._shared import plain
 from fpnbench.cli.folder import write_json, write_text, write_whole
 from fpnbench.report import audit

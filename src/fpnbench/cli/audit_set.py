@@ -1,8 +1,8 @@
-"""What an audit compares: its keys, its networks, and the supernets that score them."""
+"""What an audit compares: its networks, and the supernets that score them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, product, zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
+from fpnbench.cli.audit_plan import Plan, supernet_name
 from fpnbench.cli.checks._networks import Drawn, draw
-from fpnbench.cli.checks._shared import read_different, read_value
 from fpnbench.cli.progress import Preparation
 from fpnbench.cli.report import configuration, run_folders
 from fpnbench.detect.shared import SharedDetector
@@ -25,52 +25,13 @@ from fpnbench.search.feasible import what_is_read
 from fpnbench.train.proxy import ProxyTrainer
 from fpnbench.train.shared import SupernetSettings, shared_scores
 from fpnbench.train.shared_fit import Epoch
-from fpnbench.train.shared_paths import PathTable, ScoredPath, Spent, total
-from fpnbench.train.zerocost import Name
+from fpnbench.train.shared_paths import PathTable, ScoredPath, Spent, claim, total
 
 DECILE, BESTS = "supernet's top decile", "bests of searchers"
-SUPERNET = "supernet"
-"""The searcher whose bests are no other searcher's."""
+SUPERNET = "searchers.supernet.Supernet"
+"""The searcher, in several yaml, whose bests are no other searcher's."""
 Train = Callable[..., tuple[SharedDetector, Sequence[Epoch]]]
 """`searchers.supernet_nni.train_supernet`, or what does as it does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The keys of `audit`, those of the chosen set among them; see the mode's yaml.
-
-    Attributes:
-        name: of the set.
-        first: number of its first random network; `stop`: after its last.
-        settings: of the supernets, every combination.
-        noise: None: that of the networks that are trained again.
-    """
-
-    name: str
-    first: int
-    stop: int
-    candidates: int
-    bests: int
-    again: int
-    settings: tuple[SupernetSettings, ...]
-    norm_batches: tuple[int, ...]
-    supernet_seeds: tuple[int, ...]
-    second_seed: int
-    noise: float | None
-    zerocost: tuple[Name, ...]
-    batch: int
-    top: int
-    least_tau: float
-    least_low: float
-    resamples: int
-
-    def supernets(self) -> Iterator[tuple[str, str, SupernetSettings, int, int]]:
-        """Yield what scores: its setting's name, its own, settings, seed, batches."""
-        for settings, seed, norms in product(
-            self.settings, self.supernet_seeds, self.norm_batches
-        ):
-            setting = f"{setting_name(settings)}-n{norms}"
-            yield setting, f"{setting}-s{seed}", settings, seed, norms
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,58 +40,6 @@ class Member:
 
     group: str
     network: Drawn
-
-
-def read_plan(cfg: DictConfig) -> Plan:
-    """Read the keys of `audit`.
-
-    Raises:
-        UserError: names one that is not as it must be.
-    """
-    sets, name = cfg.audit.sets, read_value(cfg, "audit.set", Any)
-    if name not in sets:
-        raise UserError(f"audit.set={name} is not one of {', '.join(sets)}")
-    here = f"audit.sets.{name}"
-
-    def number(key: str, least: int) -> int:
-        told = f"a whole number from {least} on"
-        value: int = read_value(cfg, key, int, told)
-        if value < least:
-            raise UserError(f"{key}={value}: it must be {told}")
-        return value
-
-    numbers = read_value(cfg, f"{here}.networks", list[int])
-    if len(numbers) != 2 or not 0 <= numbers[0] < numbers[1]:
-        told = "two numbers, the first from 0 on and below the second"
-        raise UserError(f"{here}.networks={numbers}: it must be {told}")
-    epochs = number("audit.epochs", 1)
-    lists = [
-        read_different(cfg, f"{here}.{key}", str)
-        for key in ("share", "sampling", "kernel")
-    ]
-    norms = read_different(cfg, f"{here}.norm_batches", int)
-    seeds = read_different(cfg, "audit.supernet_seeds", int)
-    for key, values in (("norm_batches", norms), ("supernet_seeds", seeds)):
-        if min(values) < 0:
-            raise UserError(f"audit: {key}={values}: they must be 0 or more")
-    noise = read_value(cfg, "audit.noise", float | None)
-    return Plan(
-        name=str(name),
-        first=numbers[0],
-        stop=numbers[1],
-        **{key: number(f"{here}.{key}", 0) for key in ("candidates", "bests", "again")},
-        settings=tuple(SupernetSettings(epochs, *each) for each in product(*lists)),
-        norm_batches=tuple(norms),
-        supernet_seeds=tuple(seeds),
-        second_seed=number("audit.second_seed", 0),
-        noise=noise,
-        zerocost=tuple(read_value(cfg, "audit.zerocost", list[Name])),
-        batch=number("audit.batch", 2),
-        top=number("audit.top", 1),
-        least_tau=float(read_value(cfg, "audit.least_tau", float)),
-        least_low=float(read_value(cfg, "audit.least_low", float)),
-        resamples=number("audit.resamples", 1),
-    )
 
 
 class Supernets:
@@ -154,6 +63,19 @@ class Supernets:
         self._folder, self._console = folder, console
         self._held: tuple[str, SharedDetector] | None = None
 
+    def claim(self, plan: Plan) -> None:
+        """Make sure, before anything is trained, that no folder is another's.
+
+        Raises:
+            UserError: one is; names what differs.
+        """
+        for _, _, settings, seed, _ in plan.supernets():
+            folder = self._home(supernet_name(settings, seed))
+            claim(folder, self._proxy, self._space, settings, seed)
+
+    def _home(self, name: str) -> Path:
+        return self._folder / "supernets" / name
+
     def __call__(
         self,
         settings: SupernetSettings,
@@ -167,7 +89,7 @@ class Supernets:
             EvaluationError: it cannot be trained.
             UserError: its folder holds another's.
         """
-        name = f"{setting_name(settings)}-s{seed}"
+        name = supernet_name(settings, seed)
         if self._held is None or self._held[0] != name:
             self._held = name, self._weights(name, settings, seed)
         weights, task = self._held[1], (self._proxy, self._space)
@@ -196,18 +118,13 @@ class Supernets:
             space=self._space,
             settings=settings,
             seed=seed,
-            folder=self._folder / "supernets" / name,
+            folder=self._home(name),
             progress=Preparation(),
         )
         self.spent[name] = total(epochs)
         seconds = self.spent[name][0]
         self._console.print(f"{name}: trained, {seconds:.0f} s", highlight=False)
         return weights
-
-
-def setting_name(settings: SupernetSettings) -> str:
-    """Name what tells supernets of one length apart."""
-    return f"{settings.share}-{settings.sampling}-{settings.kernel}"
 
 
 def choose(
@@ -268,7 +185,7 @@ def read_bests(
     fitting = [
         _networks(run, space, evaluator)
         for run in read
-        if run.summary["searcher"] != SUPERNET
+        if run.config.get("searcher._target_") != SUPERNET
         and run.summary["benchmark"] == evaluator.benchmark
     ]
     for network in chain.from_iterable(zip_longest(*fitting)):

@@ -40,6 +40,8 @@ def main(cfg: DictConfig) -> int:
         UserError: no such searcher, or numbers of trials that make no sense.
     """
     wanted, console = checked(cfg), Console()
+    if not wanted:
+        raise UserError("overhead.searchers=[]: it must name one or more")
     space, evaluator = build_space(cfg), build_evaluator(cfg)
     searchers = {
         name: build_searcher(compose("config", [f"searcher={name}"])) for name in wanted
@@ -103,8 +105,9 @@ def timed(
         if key not in known:
             known[key] = evaluator(network, evaluator.epochs, evaluator.seed)
         score = known[key]
+        epochs = proposal.epochs or evaluator.epochs
         told = Trial(
-            *(number, proposal.choices, key, evaluator.epochs, status),
+            *(number, proposal.choices, key, epochs, status),
             *(average_precision(score), score),
         )
         telling, _ = clocked(searcher.tell, told)

@@ -96,7 +96,7 @@ def checked(cfg: DictConfig) -> dict[str, Any]:
     keys = cast(dict[str, Any], OmegaConf.to_container(cfg.regret, resolve=True))
     kinds: dict[str, tuple[Any, str]] = {
         "searchers": (list[str], "a list of searchers"),
-        "icc": (list[float], "a list of numbers above 0 and up to 1"),
+        "icc": (list[float], "a list of different numbers above 0 and up to 1"),
         "at": (list[int], "a list of whole numbers from 1 to regret.evaluations"),
         "others": (list[str], "a list of CSV files"),
         "pairs": (dict[str, str], "a mapping of searchers, ours: theirs"),
@@ -106,6 +106,8 @@ def checked(cfg: DictConfig) -> dict[str, Any]:
     wrong = [name for name, (kind, _) in kinds.items() if not fits(keys[name], kind)]
     last = keys["evaluations"]
     wrong += ["icc"] * (not wrong and not all(0 < each <= 1 for each in keys["icc"]))
+    wrong += ["icc"] * (not wrong and len(set(keys["icc"])) < len(keys["icc"]))
+    wrong += ["at"] * (not wrong and not keys["at"])
     wrong += ["at"] * (not wrong and not all(1 <= each <= last for each in keys["at"]))
     wrong += ["alike"] * (not wrong and any(len(each) != 2 for each in keys["alike"]))
     for name in wrong:

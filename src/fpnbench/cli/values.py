@@ -49,6 +49,7 @@ LEAST = {
     "toy.seeds": 1,
     "toy.first_seed": 0,
     "signal.networks": 3,
+    "signal.least_icc": -1.0,
     "signal.resamples": 1,
     "orders.least_share": 0.0,
     "orders.resamples": 1,
@@ -59,11 +60,13 @@ LEAST = {
     "regret.margin": 0.0,
 }
 """The least that a number may be; 0.0: it may have a fraction. Keys of a group are
-checked where the chosen yaml has them, and may be null where their type allows it."""
+checked where the chosen yaml has them; arguments of a `_target_` may be null where
+their type allows it."""
 NOUNS = {
     **{int: "a whole number", float: "a number", bool: "true or false", str: "text"},
     types.NoneType: "null",
 }
+ABSENT = "absent"
 SEQUENCES = (abc.Sequence, abc.Iterable, list, tuple)
 MAPPINGS = (abc.Mapping, dict)
 REFERENCE = re.compile(r"\$\{(\w[\w.]*)\}")
@@ -81,8 +84,10 @@ def check_values(cfg: DictConfig) -> None:
         if not isinstance(value, bool):
             raise UserError(f"{key}={_told(value)}: it must be {NOUNS[bool]}")
     for key, least in LEAST.items():
-        value = OmegaConf.select(cfg, key, default=None)
-        if value is None and ("." in key or key not in cfg):
+        value = OmegaConf.select(cfg, key, default=ABSENT)
+        group = cfg.get(key.partition(".")[0])
+        typed = isinstance(group, DictConfig) and "_target_" in group
+        if value == ABSENT or (value is None and typed):
             continue
         kind = type(least)
         if not fits(value, kind) or value < least:

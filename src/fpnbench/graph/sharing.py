@@ -1,11 +1,12 @@
 """Which nodes of different networks use the same weights, when a supernet trains all.
 
 Two rules. By raw `position`: block 3 of the decoded vector is block 3 of every other
-vector, its n-th input is the n-th of theirs. By canonical `slot`: a block is known by
-what it is in the network, the output of level 5 or the second intermediate block of
-level 4, and its inputs by the levels that they come from; all vectors of one network
-then use the same weights. In both, what reads a backbone map has weights of its own:
-the channels of C4 mean something else than those of C3. Copies (repeats) share nothing.
+vector, its n-th input from another block is the n-th of theirs. By canonical `slot`: a
+block is known by what it is in the network, the output of level 5 or the second
+intermediate block of level 4, and its inputs by the levels that they come from; all
+vectors of one network then use the same weights. In both, what reads a backbone map has
+weights of its own: the channels of C4 mean something else than those of C3. Copies
+(repeats) share nothing.
 """
 
 from collections import Counter

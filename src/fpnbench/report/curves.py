@@ -108,7 +108,7 @@ def _rewards(axis: Axes, trials: Sequence[Trial]) -> None:
     if len(failed) < len(trials):
         numbers = [t.number for t in trials]
         keys = [t.key if t.choices else "" for t in trials]
-        full = full_epochs(trials)
+        full = full_epochs(t for t in trials if t.choices)
         rewards = [t.reward if t.epochs == full else None for t in trials]
         best = [value for _, value in incumbents(keys, rewards)]
         axis.step(numbers, best, where="post", color=AMBER, lw=2.2, label="best so far")

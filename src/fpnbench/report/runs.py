@@ -104,11 +104,12 @@ def with_finalists(run: Run) -> Run:
 def at_full(trials: pd.DataFrame) -> pd.Series:
     """Tell of which rows the rewards can be compared: those of the most epochs.
 
-    As `full_epochs`; runs of before there was a choice have one length alone.
+    As `full_epochs`, of what was asked for; older runs have one length alone.
     """
     if "epochs" not in trials:
         return pd.Series(data=True, index=trials.index)
-    return trials["epochs"] == trials["epochs"].where(trials["reward"].notna()).max()
+    own = trials["reward"].notna() & trials["choices"].notna()
+    return trials["epochs"] == trials["epochs"].where(own).max()
 
 
 def ranked(trials: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,8 @@ from fpnbench.search.searcher import Searcher
 from fpnbench.search.store import Place, ScoreStore
 from fpnbench.search.trial import Proposal, Status, Trial
 
+NOTHING = 0.0, 0, 0.0
+"""(seconds, images, gmacs) that a searcher has spent before it is first asked."""
 Dedup = Literal["replay", "retrain", "resample"]
 """What becomes of a repeat, a network known at the same epochs.
 
@@ -105,7 +107,13 @@ def search(
         searcher.start(task.space, seed, folder)
         replay(searcher, ledger.trials(), warn)
         before = time.perf_counter()
-        while not (ending := budget.ending(tally, searcher.spent(), size)):
+        while True:
+            # Before it was asked, nothing: what an interrupted start has left is part
+            # of its first proposal, as it would be without the interruption.
+            asked = tally.trials > len(task.known)
+            spent = searcher.spent() if asked else NOTHING
+            if ending := budget.ending(tally, spent, size):
+                break
             if tally.trials < len(task.known):
                 trial = run_known(task, ledger, tally.trials)
             else:

@@ -30,12 +30,14 @@ def replay(
             continue
         for _ in range(trial.asks):
             proposal = searcher.ask()
-        if same and proposal.choices != trial.choices:
+        other = proposal.epochs not in (None, trial.epochs)
+        if same and (other or proposal.choices != trial.choices):
             same = False
+            epochs = f" at {proposal.epochs} epochs" if other else ""
             warn(
                 f"trial {trial.number} was recorded with choices "
                 f"{list(trial.choices)}, the searcher now proposes "
-                f"{list(proposal.choices)}; the recorded ones are kept"
+                f"{list(proposal.choices)}{epochs}; the recorded ones are kept"
             )
         searcher.tell(trial)
 

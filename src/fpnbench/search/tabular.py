@@ -153,11 +153,19 @@ def explore(run: Run, searcher: Searcher, seed: int) -> None:
         run: not yet begun.
         searcher: not yet started.
         seed: of the searcher.
+
+    Raises:
+        UserError: the searcher asks for trainings of other lengths.
     """
     searcher.start(run.table, seed, None)
     first: dict[str, int] = {}
     while not run.over:
-        number, choices = run.trials, searcher.ask().choices
+        number, proposal = run.trials, searcher.ask()
+        if proposal.epochs is not None:
+            raise UserError(
+                f"{run.table.name} has no epochs, this searcher asks for them"
+            )
+        choices = proposal.choices
         key, reward, status = run.score(choices)
         known = first.setdefault(key, number) if key else number
         searcher.tell(

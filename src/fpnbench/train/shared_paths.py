@@ -126,8 +126,11 @@ def claim(
                 f"{folder} holds a supernet of another {name} ({there.get(name)} "
                 f"there, {value} now); give another out="
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(own, indent=2))
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(own, indent=2))
+        os.replace(part, path)
 
 
 def foretell(
