@@ -82,7 +82,6 @@ class World:
 
 @pytest.fixture
 def world(conf, tiny, tmp_path, monkeypatch) -> World:
-    monkeypatch.chdir(tmp_path)  # where `store=` is looked for
     made = World(conf, tiny)
     made.store(tmp_path / "scores.sqlite")
     fake = ModuleType("fake_supernet")
@@ -229,6 +228,8 @@ def test_bests_are_other_searchers_best_networks_in_turn(
         (("audit.sets.B.candidates=-1",), "it must be a whole number from 0 on"),
         (("audit.sets.B.norm_batches=[]",), "it must be a list of 1 different whole"),
         (("audit.supernet_seeds=[-1]",), "supernet_seeds=[-1]: they must be 0 or more"),
+        (("audit.noise=-1",), "audit.noise=-1: it must be null, or 0 or more"),
+        (("runs=nowhere",), "runs=nowhere: no finished run"),
         (("audit.noise=much",), "audit.noise=much: it must be a number or null"),
         (("audit.zerocost=[snip]",), "it must be a list of one of synflow"),
         (("audit.second_seed=0",), "audit.second_seed=0 is evaluator.seed"),
@@ -241,8 +242,14 @@ def test_bests_are_other_searchers_best_networks_in_turn(
     ],
 )
 def test_mistakes_are_said(
-    conf: Callable[..., Any], tiny: tuple[str, ...], args: tuple[str, ...], said: str
+    conf: Callable[..., Any],
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    args: tuple[str, ...],
+    said: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where `store=` is looked for
     fake = "audit.supernet._target_=builtins.dict"
     with pytest.raises(UserError, match=re.escape(said)):
         audit.main(conf(*tiny, *SMALL, fake, *args))
