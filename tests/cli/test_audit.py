@@ -205,7 +205,7 @@ def test_bests_are_other_searchers_best_networks_in_turn(
     wanted = (
         "audit.sets.B.candidates=0",
         "audit.sets.B.bests=3",
-        "runs=[a,b,supernet]",
+        "runs=[a,b,enas]",
         "audit.sets.B.again=0",
     )
     done = cli(*world.args, *wanted)

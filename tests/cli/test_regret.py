@@ -133,6 +133,7 @@ def test_curves_of_others_are_judged_beside_ours(plain: Cli, tmp_path: Path) -> 
         ("at=[13]", "regret.at=[13]: it must be a list of whole numbers from 1 to"),
         ("searchers=random", "regret.searchers=random: it must be a list of"),
         ("seeds=0", "regret.seeds=0: it must be a whole number from 1 on"),
+        ("searchers=[asha]", "has no epochs, this searcher asks for them"),
         ("searchers=[nothing]", "Could not find 'searcher/nothing'"),
         ("others=[gone.csv]", "gone.csv cannot be read"),
     ],

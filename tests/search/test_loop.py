@@ -322,6 +322,15 @@ def test_a_replay_that_differs_is_said_once_and_the_record_is_kept() -> None:
     assert warnings[0].startswith("trial 1 was recorded with choices [2, 0]")
 
 
+def test_a_replay_at_other_epochs_is_said() -> None:
+    ledger = ledger_of()
+    go(ask(8, 24, epochs=2), ledger=ledger, trials=2)
+    _, _, ledger, warnings = go(ask(8, 24, epochs=4), ledger=ledger, trials=2)
+    (line,) = warnings
+    assert "trial 0 was recorded" in line
+    assert "at 4 epochs" in line
+
+
 @dataclass
 class Noisy(Widths):
     """AP = width / 100 + the evaluator seed / 1000."""

@@ -181,6 +181,11 @@ def test_reports_compare_the_longest_trainings_alone():
     assert evaluations(trials)["reward"].tolist() == [0.4, 0.5]
     # Nothing was promoted yet: all are of one length.
     assert ranked(trials.head(3))["key"].tolist() == ["a", "c", "b"]
+    # A cell of another space that was scored first, at full length, has no say.
+    known = pd.DataFrame([{"key": "x", "epochs": 6, "reward": 0.1}])
+    known = known.assign(choices=None, status="evaluation")
+    short = evaluations(pd.concat([known, trials.head(3)], ignore_index=True))
+    assert short["reward"].tolist() == [0.9, 0.7, 0.8]
     costs = {axis: [1.0] * 6 for axis in ("images", "gmacs", "seconds")}
     summary = dict.fromkeys(("images", "gmacs", "seconds"), 6.0)
     gone = course(Run(Path(), summary, {}, trials.assign(**costs)))
